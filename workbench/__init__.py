@@ -1,0 +1,60 @@
+"""The LLM planning workbench: plan, quantise, serve, measure, compare, in one notebook.
+
+>>> import workbench as wb
+>>> wb.Model.from_config("meta-llama/Llama-3.1-8B-Instruct").kv_bytes_per_token("auto")
+131072
+
+Everything public is imported on first use, so that ``import workbench`` stays instant and light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+#: Public name -> the module that defines it.
+_PUBLIC = {
+    "Deployment": "workbench.deployment",
+    "Estimate": "workbench.quantities",
+    "Model": "workbench.architecture",
+    "Plan": "workbench.planner",
+    "ServiceLevel": "workbench.deployment",
+    "WorkbenchError": "workbench.errors",
+    "Workload": "workbench.deployment",
+    "compare": "workbench.comparison",
+    "gpu": "workbench.hardware",
+    "gpus": "workbench.hardware",
+    "models": "workbench.architecture",
+    "plan": "workbench.planner",
+    "quantize": "workbench.quantizers",
+    "schemes": "workbench.formats",
+    "search": "workbench.planner",
+    "serve": "workbench.serving",
+}
+__all__ = sorted(_PUBLIC)
+
+if TYPE_CHECKING:
+    from workbench.architecture import Model, models
+    from workbench.comparison import compare
+    from workbench.deployment import Deployment, ServiceLevel, Workload
+    from workbench.errors import WorkbenchError
+    from workbench.formats import schemes
+    from workbench.hardware import gpu, gpus
+    from workbench.planner import Plan, plan, search
+    from workbench.quantities import Estimate
+    from workbench.quantizers import quantize
+    from workbench.serving import serve
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = getattr(import_module(_PUBLIC[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

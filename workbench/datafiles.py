@@ -1,0 +1,42 @@
+"""Find the tables in ``data/``: beside the package in a checkout, inside it in an installed wheel."""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from pathlib import Path
+
+from workbench.errors import MissingPart
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+@cache
+def _root(folder: str) -> Path:
+    inside, beside = _PACKAGE / folder, _PACKAGE.parent / folder
+    for candidate in (inside, beside):
+        if candidate.is_dir():
+            return candidate
+    raise MissingPart(f"the workbench's {folder}/ folder is missing; reinstall llm-workbench")
+
+
+def data_path(*parts: str) -> Path:
+    """Path of a file under ``data/``.
+
+    Examples
+    --------
+    >>> data_path("gpus.csv").name
+    'gpus.csv'
+    """
+    return _root("data").joinpath(*parts)
+
+
+def notebook_path(*parts: str) -> Path:
+    """Path of a file under ``notebooks/``."""
+    return _root("notebooks").joinpath(*parts)
+
+
+def read_rows(*parts: str) -> list[dict[str, str]]:
+    """Rows of a CSV under ``data/`` as dictionaries of text; lines that begin with ``#`` are comments."""
+    with data_path(*parts).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(line for line in file if not line.startswith("#")))
