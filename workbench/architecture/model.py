@@ -1,0 +1,177 @@
+"""A model as its layers, and the vectors that memory and performance compute with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from workbench.architecture.attention import Attention
+from workbench.architecture.mlp import MLP, MixtureOfExperts
+from workbench.architecture.weights import Weight
+from workbench.errors import InvalidInput
+
+#: Bytes of a KV element by vLLM's ``kv_cache_dtype``; "auto" is the model's own width.
+KV_BYTES = {"fp8": 1, "fp8_e4m3": 1, "fp8_e5m2": 1, "bfloat16": 2, "float16": 2}
+DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One transformer block: attention, MLP and the norms around them.
+
+    Parameters
+    ----------
+    attention, mlp
+        Their kinds.
+    norms : int
+        How many norm vectors of the hidden width the block has.
+    norm_bias : bool
+        Whether a norm has a bias besides its scale (LayerNorm rather than RMSNorm).
+    """
+
+    attention: Attention
+    mlp: MLP
+    norms: int = 2
+    norm_bias: bool = False
+
+    def weights(self, hidden: int) -> tuple[Weight, ...]:
+        """All weights of the block."""
+        norms = Weight("norms", "norm", 0, hidden * (2 if self.norm_bias else 1), copies=self.norms)
+        return (*self.attention.weights(hidden), *self.mlp.weights(hidden), norms)
+
+
+@dataclass(frozen=True)
+class Model:
+    """An architecture that the workbench can size.
+
+    Build one with :meth:`from_config`.
+
+    Parameters
+    ----------
+    id : str
+        Hub id, folder or name.
+    layers : tuple of Layer
+        One entry a layer, in order; equal layers are the same object.
+    hidden, vocabulary : int
+        Width of the residual stream, rows of the embedding.
+    tied : bool
+        Whether the output projection shares the embedding's memory.
+    max_model_len : int
+        The longest sequence the configuration allows, which is vLLM's default ``max_model_len``.
+    dtype : str
+        "bfloat16", "float16" or "float32", as the checkpoint is stored.
+    outside : tuple of Weight
+        Weights outside the layers: embeddings, final norm, output projection.
+    quantization_config : mapping, optional
+        What the checkpoint's own configuration says of its quantisation, verbatim.
+    source : str
+        Where the configuration was read.
+    folder : Path, optional
+        The local checkpoint, where there is one.
+    """
+
+    id: str
+    layers: tuple[Layer, ...]
+    hidden: int
+    vocabulary: int
+    tied: bool
+    max_model_len: int
+    dtype: str
+    outside: tuple[Weight, ...]
+    model_type: str
+    quantization_config: Mapping[str, Any] | None = None
+    source: str = ""
+    folder: Path | None = None
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_config(cls, source: str | Path | Mapping[str, Any], **options: Any) -> Model:
+        """Read a model: bundled id, local folder, ``config.json`` or its dictionary.
+
+        Parameters
+        ----------
+        source
+            A bundled id (``wb.models()``), a folder with a ``config.json``, that file, or its content.
+        **options
+            ``id``: the name to give it.
+
+        Raises
+        ------
+        UnknownName
+            No bundled model, folder or file of that name.
+        UnsupportedModel
+            The configuration holds something that cannot be sized; the message names the field.
+
+        Examples
+        --------
+        >>> Model.from_config("mistralai/Mixtral-8x7B-v0.1").parameters
+        46702792704
+        """
+        from workbench.architecture.catalog import load
+
+        return load(source, **options)
+
+    @cached_property
+    def kinds(self) -> tuple[Layer, ...]:
+        """The distinct layers, in order of first appearance."""
+        return tuple(dict.fromkeys(self.layers))
+
+    @cached_property
+    def pattern(self) -> tuple[int, ...]:
+        """For each layer, the index of its kind."""
+        index = {kind: i for i, kind in enumerate(self.kinds)}
+        return tuple(index[layer] for layer in self.layers)
+
+    @cached_property
+    def parameters(self) -> int:
+        """Exact number of parameters; tied weights count once."""
+        per_kind = [sum(w.parameters for w in kind.weights(self.hidden)) for kind in self.kinds]
+        return sum(per_kind[i] for i in self.pattern) + sum(w.parameters for w in self.outside)
+
+    @cached_property
+    def active_parameters(self) -> float:
+        """Parameters one token multiplies with: the experts it uses, no embedding rows."""
+        per_kind = [sum(w.parameters * w.used for w in kind.weights(self.hidden)) for kind in self.kinds]
+        head = self.vocabulary * self.hidden
+        return sum(per_kind[i] for i in self.pattern) + head
+
+    @property
+    def is_moe(self) -> bool:
+        """Whether any layer is a mixture of experts."""
+        return any(isinstance(kind.mlp, MixtureOfExperts) for kind in self.kinds)
+
+    @property
+    def heads(self) -> int:
+        """Query heads of the first layer (tensor parallelism must divide them)."""
+        return self.layers[0].attention.heads
+
+    @property
+    def kv_heads(self) -> int:
+        """Key-value heads of the first layer."""
+        return self.layers[0].attention.kv_heads
+
+    def kv_element_bytes(self, kv_cache_dtype: str = "auto") -> int:
+        """Bytes of one cached value.
+
+        Raises
+        ------
+        InvalidInput
+            For a ``kv_cache_dtype`` that is not one of vLLM's.
+        """
+        if kv_cache_dtype == "auto":
+            return min(2, DTYPE_BYTES[self.dtype])  # vLLM computes float32 checkpoints in 16 bit
+        if kv_cache_dtype not in KV_BYTES:
+            raise InvalidInput(f"kv_cache_dtype {kv_cache_dtype!r} is not one of auto, {', '.join(KV_BYTES)}")
+        return KV_BYTES[kv_cache_dtype]
+
+    def kv_bytes_per_token(self, kv_cache_dtype: str = "auto") -> int:
+        """KV bytes of one token over the whole model, unsharded [B].
+
+        2 × layers × KV heads × head_dim × bytes, summed over the layers; a sliding-window layer counts while
+        the token is inside its window.
+        """
+        elements = sum(layer.attention.kv_elements_per_token for layer in self.layers)
+        return elements * self.kv_element_bytes(kv_cache_dtype)
