@@ -43,10 +43,10 @@ class FullAttention:
         """The projections, norms and sinks of one layer of width ``hidden``."""
         q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
         held = [
-            Weight("q_proj", "attention", hidden, q, "heads", self.bias),
-            Weight("k_proj", "attention", hidden, kv, "kv_heads", self.bias),
-            Weight("v_proj", "attention", hidden, kv, "kv_heads", self.bias),
-            Weight("o_proj", "attention", q, hidden, "heads", self.output_bias),
+            Weight("q_proj", "attention", hidden, q, "column", self.bias),
+            Weight("k_proj", "attention", hidden, kv, "column", self.bias, most=self.kv_heads),
+            Weight("v_proj", "attention", hidden, kv, "column", self.bias, most=self.kv_heads),
+            Weight("o_proj", "attention", q, hidden, "row", self.output_bias),
         ]
         if self.query_key_norm == "head":
             held += [vector("q_norm", self.head_dim), vector("k_norm", self.head_dim)]

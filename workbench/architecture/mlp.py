@@ -79,10 +79,11 @@ class MixtureOfExperts:
         if self.correction_bias:
             held.append(vector("mlp.gate.e_score_correction_bias", self.experts))
         held += [
-            replace(w, name=w.name.replace("mlp.", "mlp.experts."), role="expert", shard="expert",
-                    copies=self.experts, used=used)
+            replace(
+                w, name=w.name.replace("mlp.", "mlp.experts."), role="expert", copies=self.experts, used=used
+            )
             for w in self.expert.weights(hidden)
-        ]  # fmt: skip
+        ]
         if self.shared is not None:
             held += [
                 replace(w, name=w.name.replace("mlp.", "mlp.shared_expert."))

@@ -43,11 +43,12 @@ class Layer:
         return (*self.attention.weights(hidden), *self.mlp.weights(hidden), norms)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """An architecture that the workbench can size.
 
-    Build one with :meth:`from_config`.
+    Build one with :meth:`from_config`. Two models are equal only if they are the same object, so that what is
+    derived from one can be cached by it.
 
     Parameters
     ----------

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Role = Literal["attention", "mlp", "expert", "router", "norm", "embedding", "lm_head"]
-#: How a tensor-parallel group holds a weight. ``heads`` divides by query heads, ``kv_heads`` divides down to
-#: one KV head a GPU and replicates beyond, ``column`` and ``row`` divide the MLP, ``vocabulary`` the padded
-#: vocabulary, ``expert`` an expert's intermediate width (or the experts, under expert parallelism).
-Shard = Literal["heads", "kv_heads", "column", "row", "vocabulary", "expert", "replicated"]
+#: How a tensor-parallel group holds a matrix: divided by outputs (``column``), by inputs (``row``), by the padded
+#: ``vocabulary``, or whole on every GPU.
+Shard = Literal["column", "row", "vocabulary", "replicated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,8 @@ class Weight:
         Whether ``outputs`` bias values come with it.
     copies : int
         How many such matrices a layer holds (experts).
+    most : int
+        Into how many parts it can be divided; beyond that it is replicated (KV projections: the KV heads).
     used : float
         Share of the copies one token multiplies with (experts_per_token / experts), 1 for everything else.
     """
@@ -42,6 +43,7 @@ class Weight:
     shard: Shard = "replicated"
     bias: bool = False
     copies: int = 1
+    most: int = 2**30
     used: float = 1.0
 
     @property

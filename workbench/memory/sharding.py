@@ -1,0 +1,207 @@
+"""What one GPU of a group holds of a model: weights by pipeline stage, KV cache pages by layer.
+
+The vectors here are made once for a model and a way of dividing it; the ledger multiplies arrays with them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.architecture.model import DTYPE_BYTES, Model
+from workbench.architecture.weights import Weight
+from workbench.formats import Scheme
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+def pad_vocabulary(vocabulary: int) -> int:
+    """Rows of the embedding as vLLM holds them: the next multiple of 64.
+
+    >>> pad_vocabulary(128256), pad_vocabulary(32001)
+    (128256, 32064)
+    """
+    return -(-vocabulary // 64) * 64
+
+
+def split_layers(layers: int, stages: int) -> list[int]:
+    """Layers of each pipeline stage as vLLM divides them.
+
+    Equal shares; what is left over goes one each to the stages before the last, from the back, because the first
+    and last stages also hold the embedding and the output projection.
+
+    References
+    ----------
+    vLLM 0.32.0, ``distributed/utils.py``, ``get_pp_indices``.
+
+    Examples
+    --------
+    >>> split_layers(80, 4), split_layers(62, 4), split_layers(61, 2)
+    ([20, 20, 20, 20], [15, 16, 16, 15], [31, 30])
+    """
+    counts = [layers // stages] * stages
+    for i in range(2, layers % stages + 2):
+        counts[-i] += 1
+    return counts
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """How a model is divided: tensor, pipeline, and over how many GPUs its experts are spread."""
+
+    tensor: int = 1
+    pipeline: int = 1
+    data: int = 1
+    expert_parallel: bool = False
+
+    def shape(self, weight: Weight) -> tuple[int, int, float]:
+        """Inputs, outputs and copies of a weight on one GPU.
+
+        Experts are divided over tensor × data parallel GPUs: whole experts under expert parallelism, each expert's
+        intermediate width otherwise.
+        """
+        parts = self.tensor
+        inputs, outputs, copies = weight.inputs, weight.outputs, float(weight.copies)
+        if weight.role == "expert":
+            parts *= self.data
+            if self.expert_parallel:
+                return inputs, outputs, float(np.ceil(copies / parts))
+        parts = min(parts, weight.most)
+        if weight.shard == "column":
+            outputs = -(-outputs // parts)
+        elif weight.shard == "row":
+            inputs = -(-inputs // parts)
+        elif weight.shard == "vocabulary":
+            outputs = pad_vocabulary(outputs) // parts
+        return inputs, outputs, copies
+
+    def matrix_bytes(self, weight: Weight, scheme: Scheme, float_bytes: int) -> float:
+        """Bytes of a weight on one GPU, biases and vectors included [B]."""
+        inputs, outputs, copies = self.shape(weight)
+        if not inputs:
+            return copies * outputs * float_bytes
+        extras = outputs * float_bytes if weight.bias else 0
+        if scheme.applies_to(weight):
+            return copies * (scheme.matrix_bytes(inputs, outputs) + extras)
+        return copies * (inputs * outputs * float_bytes + extras)
+
+    def obstacle(self, model: Model, scheme: Scheme) -> str | None:
+        """Why the model cannot be divided like this, in vLLM's terms; None if it can."""
+        if self.pipeline > len(model.layers):
+            return f"pipeline_parallel_size {self.pipeline} exceeds the model's {len(model.layers)} layers"
+        for kind in model.kinds:
+            heads, kv_heads = kind.attention.heads, kind.attention.kv_heads
+            if heads % self.tensor:
+                return (
+                    f"tensor_parallel_size {self.tensor} does not divide the model's {heads} attention heads"
+                )
+            if max(kv_heads, self.tensor) % min(kv_heads, self.tensor):
+                return f"tensor_parallel_size {self.tensor} and {kv_heads} KV heads do not divide each other"
+            for weight in kind.weights(model.hidden):
+                reason = self._uneven(weight, scheme)
+                if reason:
+                    return reason
+        if pad_vocabulary(model.vocabulary) % self.tensor:
+            return f"tensor_parallel_size {self.tensor} does not divide the padded vocabulary"
+        return None
+
+    def _uneven(self, weight: Weight, scheme: Scheme) -> str | None:
+        whole = {"column": weight.outputs, "row": weight.inputs}.get(weight.shard)
+        if not whole or (weight.role == "expert" and self.expert_parallel):
+            return None
+        parts = min(self.tensor * (self.data if weight.role == "expert" else 1), weight.most)
+        if whole % parts:
+            return f"{weight.name} of width {whole} cannot be divided over {parts} GPUs"
+        if parts == 1 or not scheme.applies_to(weight):
+            return None
+        unit = scheme.block[0] if scheme.block else (scheme.group_size if weight.shard == "row" else 0)
+        if unit > 0 and (whole // parts) % unit:
+            return (
+                f"{weight.name} divided over {parts} GPUs is {whole // parts} wide, "
+                f"not a multiple of the {scheme.title} group of {unit}"
+            )
+        return None
+
+
+@lru_cache(maxsize=1024)
+def stage_weights(model: Model, division: Division, scheme: Scheme, float_bytes: int) -> Floats:
+    """Weight bytes on one GPU of each pipeline stage [B], shape (stages,).
+
+    Every stage also holds the rotary embedding's table, max_model_len × head_dim values.
+    """
+    per_kind = [
+        sum(division.matrix_bytes(w, scheme, float_bytes) for w in kind.weights(model.hidden))
+        for kind in model.kinds
+    ]
+    per_layer = np.array([per_kind[i] for i in model.pattern])
+    ends = np.cumsum(split_layers(len(model.layers), division.pipeline))
+    stages = np.array([part.sum() for part in np.split(per_layer, ends[:-1])])
+    for weight in model.outside:
+        size = division.matrix_bytes(weight, scheme, float_bytes)
+        if weight.role == "embedding":
+            stages[0] += size
+            if model.tied and division.pipeline > 1 and weight.name == "embed_tokens":
+                stages[-1] += size  # the last stage needs the output projection too
+        else:
+            stages[-1] += size
+    rotary = (
+        model.config.get("max_position_embeddings", model.max_model_len) * model.layers[0].attention.head_dim
+    )
+    return np.asarray(stages + rotary * float_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class KVGroups:
+    """How vLLM groups layers with equal caches on one pipeline stage.
+
+    Parameters
+    ----------
+    size : int
+        Layers in a group (padding included): a block of the pool is ``size`` pages.
+    windows : tuple
+        For each group, its window, or None for full attention.
+    elements : int
+        Values cached for a token in one layer on one GPU.
+    """
+
+    size: int
+    windows: tuple[int | None, ...]
+    elements: int
+
+
+@lru_cache(maxsize=1024)
+def kv_groups(model: Model, division: Division, padding_ratio: float) -> tuple[KVGroups, ...]:
+    """The KV groups of every stage.
+
+    Layers of one kind form groups of equal size; the size is the smallest count of a kind, or the largest where
+    they differ by less than ``padding_ratio``; a last group is padded.
+
+    References
+    ----------
+    vLLM 0.32.0, ``v1/core/kv_cache_utils.py``, ``_get_kv_cache_groups_uniform_page_size``.
+    """
+    stages: list[KVGroups] = []
+    start = 0
+    for count in split_layers(len(model.layers), division.pipeline):
+        layers = model.layers[start : start + count]
+        start += count
+        counts = Counter(layer.attention.window for layer in layers)
+        attention = layers[0].attention
+        elements = attention.kv_elements_per_token // min(division.tensor, attention.kv_heads)
+        least, most = min(counts.values()), max(counts.values())
+        size = most if most < least * padding_ratio else least
+        windows = tuple(window for window, n in counts.items() for _ in range(-(-n // size)))
+        stages.append(KVGroups(size, windows, elements))
+    return tuple(stages)
+
+
+def float_bytes(model: Model, dtype: str, scheme: Scheme) -> int:
+    """Bytes of a weight that is not quantised [B]: float32 only when asked for, as vLLM loads in 16 bit."""
+    if dtype in ("float32", "float") or scheme.id == "fp32":
+        return DTYPE_BYTES["float32"]
+    return 2

@@ -1,0 +1,200 @@
+"""vLLM's memory: what utilisation multiplies, what is taken, what is left for the KV cache, in vLLM's own counting.
+
+requested = capacity × gpu_memory_utilization;
+KV cache = requested − weights − activation peak − non-torch (− CUDA graphs from 0.21 on).
+
+References
+----------
+vLLM 0.32.0: ``v1/worker/gpu_worker.py`` (determine_available_memory), ``v1/worker/cpu_worker.py``,
+``v1/core/kv_cache_utils.py`` (blocks, groups, concurrency, admission). Constants: ``data/engines/vllm.csv``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.choices import Numbers, Setup
+from workbench.memory.ledger import Floats, Interval, Ledger, difference, spread
+from workbench.memory.sharding import KVGroups, kv_groups, stage_weights
+from workbench.quantities import GIB
+
+#: 90 % half-widths of the weights: exact shapes, but buffers and allocator rounding come on top
+#: (82 unquantised start-up logs: median 0.4 %, p90 2.4 %).
+_WEIGHTS_BELOW, _WEIGHTS_ABOVE = 0.005, 0.02
+#: What CUDA and the driver take before the engine's first snapshot [B]: 79.19 - 78.68 GiB on an H100 alone,
+#: 79.19 - 77.66 with NCCL on several (0.19.0 start-up logs).
+_IDLE_ALONE, _IDLE_GROUP = 0.5 * GIB, 1.5 * GIB
+
+
+def activation_peak(
+    max_num_seqs: Floats, max_num_batched_tokens: Floats, setup: Setup, samples: bool = True
+) -> Floats:
+    """Peak activation of vLLM's profiling run on one GPU [B].
+
+    a × max_num_seqs × vocabulary × 4 B (the sampler's float32 logits and their copies) +
+    b × max_num_batched_tokens × hidden × 2 B + c, and a fixed amount for experts. Pipeline stages that do not
+    sample peak far lower; a constant replaces it there.
+    """
+    v, model = setup.version, setup.model
+    seqs = np.minimum(max_num_seqs, max_num_batched_tokens)
+    peak = (
+        v.activation_a * seqs * model.vocabulary * 4
+        + v.activation_b * max_num_batched_tokens * model.hidden * 2
+    )
+    peak = peak + v.activation_c + (v.moe if model.is_moe else 0.0)
+    return peak if samples else np.minimum(peak, v.pp_activation)
+
+
+def captured_batch_sizes(max_num_seqs: Floats) -> Floats:
+    """How many batch sizes vLLM captures as CUDA graphs: 1, 2, 4, then every 8 to 256, every 16 to 512.
+
+    The largest is min(2 × max_num_seqs, 512).
+
+    >>> captured_batch_sizes(np.array([1.0, 256.0]))
+    array([ 2., 51.])
+    """
+    most = np.minimum(2 * max_num_seqs, 512.0)
+    small = (most >= 1).astype(float) + (most >= 2) + (most >= 4)
+    return np.asarray(small + np.floor(np.minimum(most, 256) / 8) + np.floor(np.maximum(most - 256, 0) / 16))
+
+
+def cuda_graphs(max_num_seqs: Floats, enforce_eager: npt.NDArray[np.bool_], setup: Setup) -> Floats:
+    """Memory of the captured CUDA graphs on one GPU [B].
+
+    (0.65 GiB + 1.75e-6 GiB × layers × hidden, + 0.8 GiB with experts) for the full set of 51 batch sizes, in
+    proportion to the sizes captured. Fitted to 45 start-up logs of 0.19.0 (within 0.15 GiB for dense models) and
+    checked against max_num_seqs = 1 on 0.8.3 (0.03 GiB).
+    """
+    model = setup.model
+    layers = len(model.layers) / setup.division.pipeline
+    full = 0.65 * GIB + 1.75e-6 * GIB * layers * model.hidden + (0.8 * GIB if model.is_moe else 0.0)
+    return np.where(enforce_eager, 0.0, full * captured_batch_sizes(max_num_seqs) / 51)
+
+
+def blocks_per_request(groups: KVGroups, length: Floats, numbers: Numbers) -> Floats:
+    """Blocks one request of ``length`` tokens holds at most, over all KV groups.
+
+    Full attention: ⌈length / block⌉. A sliding window holds min(window − 1 + max_num_batched_tokens, length)
+    tokens and one block more, since the window may begin inside a block.
+    """
+    total = np.zeros_like(length)
+    for window in groups.windows:
+        if window is None:
+            total += np.ceil(length / numbers.block_size)
+        else:
+            held = np.minimum(window - 1 + numbers.max_num_batched_tokens, length)
+            total += np.ceil(held / numbers.block_size) + 1
+    return total
+
+
+def longest_request(groups: KVGroups, blocks: Floats, numbers: Numbers) -> Floats:
+    """The longest ``max_model_len`` that still fits in ``blocks``, as whole tokens; 0 if none does."""
+    low, high = np.zeros_like(blocks), np.full_like(blocks, 2.0**40)
+    while np.any(high - low > 1):
+        middle = np.floor((low + high) / 2)
+        fits = blocks_per_request(groups, middle, numbers) <= blocks
+        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+    return low
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """One pipeline stage's share of the ledger."""
+
+    groups: KVGroups
+    weights: Interval
+    activation_peak: Interval
+    kv_cache: Interval
+    blocks: Interval
+    per_block: Floats
+
+
+def _each(make: Callable[[str], Floats]) -> Interval:
+    """An interval from what ``make`` gives for each bound."""
+    return Interval(make("value"), make("low"), make("high"))
+
+
+def _stages(
+    setup: Setup, numbers: Numbers, requested: Interval, others: list[Interval], ones: Floats
+) -> Iterator[_Stage]:
+    version, division = setup.version, setup.division
+    held = stage_weights(setup.model, division, setup.scheme, setup.float_bytes)
+    grouped = kv_groups(setup.model, division, version.group_padding_ratio)
+    given = ~np.isnan(numbers.kv_cache_memory_bytes)
+    for i, (weight, groups) in enumerate(zip(held, grouped, strict=True)):
+        peak = np.zeros_like(ones)
+        if not setup.on_cpu:
+            samples = i == division.pipeline - 1
+            peak = activation_peak(numbers.max_num_seqs, numbers.max_num_batched_tokens, setup, samples)
+        weights = spread(weight * ones, _WEIGHTS_BELOW, _WEIGHTS_ABOVE)
+        activation = spread(peak, version.spread, version.spread)
+        left = difference(requested, weights, activation, *others)
+        kv = _each(lambda b, left=left: np.where(given, numbers.kv_cache_memory_bytes, getattr(left, b)))  # type: ignore[misc]
+        per_block = groups.size * groups.elements * setup.kv_element_bytes * numbers.block_size
+        blocks = _each(lambda b, kv=kv, per=per_block: np.maximum(np.floor(getattr(kv, b) / per), 0))  # type: ignore[misc]
+        yield _Stage(groups, weights, activation, kv, blocks, per_block)
+
+
+def ledger(setup: Setup, numbers: Numbers) -> Ledger:
+    """vLLM's ledger for one group of choices, of the pipeline stage that holds the fewest blocks.
+
+    Parameters
+    ----------
+    setup : Setup
+        What the choices share.
+    numbers : Numbers
+        Their columns, shape (rows,).
+
+    Returns
+    -------
+    Ledger
+        Arrays of shape (rows,). On a CPU only weights and the KV cache are counted, which is all vLLM counts there.
+    """
+    version, division = setup.version, setup.division
+    ones = np.ones_like(numbers.max_model_len)
+    capacity = _each(lambda b: getattr(setup.card.capacity, b) * ones)
+    requested = _each(lambda b: np.ceil(getattr(capacity, b) * numbers.gpu_memory_utilization))
+    graphs, outside, idle = np.zeros_like(ones), 0.0, 0.0
+    if not setup.on_cpu:
+        alone = division.tensor * division.pipeline == 1
+        graphs = cuda_graphs(numbers.max_num_seqs, numbers.enforce_eager, setup)
+        outside = version.non_torch_tp if division.tensor > 1 else version.non_torch_pp
+        outside, idle = (version.non_torch_tp1, _IDLE_ALONE) if alone else (outside, _IDLE_GROUP)
+    graph_memory, non_torch = spread(graphs, 0.3, 0.5), spread(outside * ones, 0.3, 0.5)
+    others = [non_torch, graph_memory] if version.graphs_in_budget else [non_torch]
+
+    stage = min(_stages(setup, numbers, requested, others, ones), key=lambda s: float(s.blocks.value.sum()))
+    groups, blocks = stage.groups, stage.blocks
+    per_request = blocks_per_request(groups, numbers.max_model_len, numbers)
+    tokens = _each(lambda b: _tokens(version.tokens_logged, getattr(blocks, b), groups, numbers, per_request))
+    unused = len(groups.windows) * stage.per_block / numbers.block_size
+    with np.errstate(divide="ignore", invalid="ignore"):
+        per_token = np.where(tokens.value > 0, stage.kv_cache.value / tokens.value, unused)
+    longest = longest_request(groups, blocks.value, numbers)
+    return Ledger(
+        capacity=capacity,
+        requested=requested,
+        weights=stage.weights,
+        activation_peak=stage.activation_peak,
+        non_torch=non_torch,
+        cuda_graphs=graph_memory,
+        kv_cache=stage.kv_cache,
+        kv_bytes_per_token=per_token,
+        kv_cache_tokens=tokens,
+        max_concurrency=_each(lambda b: getattr(blocks, b) / per_request),
+        longest=np.minimum(longest, setup.model.max_model_len),
+        needed=per_request * stage.per_block,
+        graphs_in_budget=np.full(len(ones), version.graphs_in_budget),
+        idle=np.full(len(ones), idle),
+    )
+
+
+def _tokens(how: str, blocks: Floats, groups: KVGroups, numbers: Numbers, per_request: Floats) -> Floats:
+    """Tokens as the version's log line counts them."""
+    if how == "concurrency":
+        return np.floor(blocks / per_request * numbers.max_model_len)
+    return np.floor(blocks / len(groups.windows)) * numbers.block_size
