@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from workbench.datafiles import read_rows
 from workbench.errors import InvalidInput, UnknownName
@@ -36,7 +36,7 @@ COMPUTE_TYPES: Mapping[str, str] = MappingProxyType(
 )
 _FEATURES = ("bf16", "fp8", "fp4", "int8_tensor", "sparsity_2_4", "flash_attn_2", "flash_attn_3")
 LinkKind = Literal["none", "nvlink bridge", "nvlink mesh", "nvswitch", "infinity fabric", "roce"]
-_LINKS = ("none", "nvlink bridge", "nvlink mesh", "nvswitch", "infinity fabric", "roce")
+_LINKS: tuple[LinkKind, ...] = get_args(LinkKind)
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class GPU:
         NVIDIA's; ``None`` for others. ``target`` is the vendor's own text ("8.9", "gfx942").
     link, link_bandwidth, link_domain : str, float, int
         What joins cards directly, its bandwidth per card and direction [bytes/s], and how many cards it spans.
+    gpus_per_node : int
+        Cards in the largest usual box.
     pcie_bandwidth : float
         Host link, per direction [bytes/s].
     supports : frozenset of str
@@ -80,6 +82,7 @@ class GPU:
     link: LinkKind
     link_bandwidth: float
     link_domain: int
+    gpus_per_node: int
     pcie_bandwidth: float
     supports: frozenset[str]
     sm_count: int | None = None
@@ -203,8 +206,9 @@ def _gpu(row: Mapping[str, str]) -> GPU:
         link=_link(row["gpu_link"]),
         link_bandwidth=(_number(row, "gpu_link_gb_s_both_directions") or 0.0) * GB / 2,
         link_domain=int(row["gpu_link_domain"]),
+        gpus_per_node=int(row["gpus_per_node"]),
         pcie_bandwidth=float(row["pcie_gb_s_per_direction"]) * GB,
-        supports=frozenset(name for name in _FEATURES if row[f"supports_{name}"] == "yes"),
+        supports=frozenset(name for name in _FEATURES if _flag(row, f"supports_{name}")),
         sm_count=int(sm) if sm else None,
         l2_bytes=l2 * 1e6 if l2 else None,
         tdp=_number(row, "tdp_w"),
@@ -225,8 +229,12 @@ def _gpu(row: Mapping[str, str]) -> GPU:
 def _link(text: str) -> LinkKind:
     for kind in _LINKS:
         if text == kind:
-            return kind  # type: ignore[return-value]
+            return kind
     raise InvalidInput(f"link {text!r} is not one of {', '.join(_LINKS)}")
+
+
+def _flag(row: Mapping[str, str], column: str) -> bool:
+    return row[column] == "yes"
 
 
 @cache
@@ -235,9 +243,10 @@ def _gpus() -> Mapping[str, GPU]:
 
 
 def _key(name: str) -> str:
-    """Fold a name: no case, no maker, no spaces or punctuation."""
-    text = re.sub(r"\b(nvidia|tesla|geforce|amd|instinct|intel|radeon)\b", " ", name.casefold())
-    return re.sub(r"[^a-z0-9]", "", text)
+    """Fold a name: no case, spaces, punctuation or trade mark signs, and no maker in front."""
+    text = re.sub(r"\((r|tm|c)\)", "", name.casefold())
+    text = re.sub(r"[^a-z0-9+]", "", text)
+    return re.sub(r"^(nvidia|tesla|geforce|amd|instinct|intel|radeon)+", "", text)
 
 
 @cache
@@ -437,9 +446,295 @@ def custom_gpu(
         link=link,
         link_bandwidth=link_gb_s * GB,
         link_domain=link_domain,
+        gpus_per_node=max(8, link_domain),
         pcie_bandwidth=pcie_gb_s * GB,
         supports=frozenset(supports),
         tdp=tdp_w,
         usd_per_hour=Estimate.exact(usd_per_hour, "given") if usd_per_hour else None,
         source="given by the user",
     )
+
+
+# ------------------------------------------------------------------------------------------------ links
+
+InterconnectKind = Literal[
+    "none", "nvlink bridge", "nvlink mesh", "nvswitch", "infinity fabric", "roce", "pcie", "network"
+]
+#: Time of one step of a ring for a small message [s]: NCCL's own constants (src/graph/tuning.cc at 01afd20, ring,
+#: LL protocol) for NVLink, PCIe and network. Launching a collective costs more and is the performance model's.
+_STEP_LATENCY = {"pcie": 1.0e-6, "network": 2.7e-6, "roce": 2.7e-6}
+_LINK_STEP_LATENCY = 0.47e-6
+#: Network per GPU, each way [bytes/s], where no node is named: 400 Gb/s beside a switched link, else 50 Gb/s.
+_NIC_SWITCHED, _NIC_PLAIN = 400e9 / 8, 50e9 / 8
+
+
+@dataclass(frozen=True)
+class Interconnect:
+    """What a group of GPUs exchanges data over; the slowest part of the ring.
+
+    Attributes
+    ----------
+    kind : str
+        ``none`` (one GPU), the card's own link, ``pcie`` or ``network``.
+    bandwidth : float
+        Per GPU and direction [bytes/s], nominal; infinite for one GPU.
+    latency : float
+        One ring step with a small message [s].
+    """
+
+    kind: InterconnectKind
+    bandwidth: float
+    latency: float
+
+
+def interconnect(card: GPU, gpus_in_group: int, node: Node | None = None) -> Interconnect:
+    """Which link a group of GPUs communicates over.
+
+    The card's own link where it spans the group, PCIe where the group still fits a node, else the network.
+    A bridge that joins pairs does not help a group of four: its ring crosses PCIe all the same.
+
+    Parameters
+    ----------
+    card : GPU
+        The GPU.
+    gpus_in_group : int
+        GPUs that take part, placed as closely as possible.
+    node : Node, optional
+        The machine; without it the card's usual box.
+
+    Raises
+    ------
+    InvalidInput
+        If the group is empty, or the node does not hold this card.
+
+    Examples
+    --------
+    >>> interconnect(gpu("L40S"), 4)
+    Interconnect(kind='pcie', bandwidth=31500000000.0, latency=1e-06)
+    >>> [interconnect(gpu("A100 80GB PCIe"), n).kind for n in (1, 2, 4)]
+    ['none', 'nvlink bridge', 'pcie']
+    >>> [interconnect(gpu(name), 16).kind for name in ("H100 SXM", "GB200")]
+    ['network', 'nvswitch']
+    """
+    if gpus_in_group < 1:
+        raise InvalidInput(f"a group needs at least one GPU, not {gpus_in_group}")
+    if node is not None and node.gpu != card.name:
+        raise InvalidInput(f"{node.name} has {node.gpu}, not {card.name}")
+    if gpus_in_group == 1:
+        return Interconnect("none", math.inf, 0.0)
+    domain = node.link_domain if node else card.link_domain
+    if gpus_in_group <= domain and card.link != "none":
+        share = _share_of_links(card.link, gpus_in_group, domain)
+        latency = _STEP_LATENCY.get(card.link, _LINK_STEP_LATENCY)
+        return Interconnect(card.link, share * card.link_bandwidth, latency)
+    if gpus_in_group <= (node.gpus if node else card.gpus_per_node):
+        return Interconnect("pcie", card.pcie_bandwidth, _STEP_LATENCY["pcie"])
+    if node and node.nic_bandwidth:
+        share = node.nic_bandwidth / node.gpus
+    else:
+        share = _NIC_SWITCHED if card.link in ("nvswitch", "infinity fabric", "roce") else _NIC_PLAIN
+    return Interconnect("network", share, _STEP_LATENCY["network"])
+
+
+def _share_of_links(kind: LinkKind, group: int, domain: int) -> float:
+    """Share of a card's links that lead to the others of its group."""
+    if kind in ("infinity fabric", "roce"):  # every pair has its own links: MI300X 64 GB/s of 448
+        return (group - 1) / (domain - 1)
+    if kind == "nvlink mesh":  # cube mesh of V100: two of six links within a pair, four within a quad
+        return min(1.0, math.log2(group) / math.log2(domain))
+    return 1.0
+
+
+# ------------------------------------------------------------------------------------------------ nodes
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine with GPUs, as ``nodes.csv`` lists it.
+
+    Attributes
+    ----------
+    gpu, gpus : str, int
+        Name of the card in ``gpus.csv``, and how many.
+    link_domain : int
+        GPUs joined directly; an NVL72 domain spans nodes.
+    nic_bandwidth : float or None
+        All network ports together, per direction [bytes/s].
+    memory : float
+        CPU memory [bytes].
+    """
+
+    name: str
+    provider: str
+    gpu: str
+    gpus: int
+    link_domain: int
+    nic_bandwidth: float | None
+    cpu: str
+    vcpus: int
+    memory: float
+    aliases: tuple[str, ...]
+    verification: str
+    source: str
+    doubtful: frozenset[str]
+    doubts: str
+    notes: str
+
+
+@cache
+def _nodes() -> Mapping[str, Node]:
+    found = {}
+    for row in read_rows("nodes.csv"):
+        nic = _number(row, "nic_gbit_s")
+        found[row["name"]] = Node(
+            name=row["name"],
+            provider=row["provider"],
+            gpu=row["gpu"],
+            gpus=int(row["gpus"]),
+            link_domain=int(row["gpu_link_domain"]),
+            nic_bandwidth=nic * 1e9 / 8 if nic else None,
+            cpu=row["cpu"],
+            vcpus=int(row["vcpus"]),
+            memory=float(row["memory_gib"]) * GIB,
+            aliases=_texts(row, "aliases"),
+            verification=row["verification"],
+            source=row["source"],
+            doubtful=frozenset(_texts(row, "doubtful_cells")),
+            doubts=row["doubts"],
+            notes=row["notes"],
+        )
+    return MappingProxyType(found)
+
+
+def node(name: str) -> Node:
+    """Look a machine with GPUs up by its name or an alias, as forgiving as :func:`gpu`.
+
+    Raises
+    ------
+    UnknownName
+        If no machine of ``nodes.csv`` has that name.
+
+    Examples
+    --------
+    >>> p5 = node("p5.48xlarge"); p5.gpus, p5.gpu, p5.nic_bandwidth / 1e9
+    (8, 'H100 SXM5', 400.0)
+    """
+    for candidate in _nodes().values():
+        if _key(name) in map(_key, (candidate.name, *candidate.aliases)):
+            return candidate
+    raise UnknownName("node", name, _nodes(), "hardware.nodes() lists them")
+
+
+def nodes() -> pd.DataFrame:
+    """Machines with GPUs as a table indexed by name; ``nic_gbit_s`` is per direction, all ports together."""
+    return _table("nodes.csv")
+
+
+# ------------------------------------------------------------------------------------------------ hosts
+
+
+@dataclass(frozen=True)
+class Host:
+    """A CPU (one socket) or an Apple chip, as ``hosts.csv`` lists it.
+
+    Attributes
+    ----------
+    bandwidth : float
+        Memory bandwidth with every channel filled [bytes/s]; a cloud machine's share of a socket has less.
+    flops : mapping of str to float
+        Dense peak of the CPU cores, ``fp32`` and, where there are units for it, ``bf16`` [FLOP/s].
+    memory_options : tuple of float
+        Sizes it is sold with [bytes, decimal GB as sold], where fixed.
+    features : frozenset of str
+        Of ``avx2 avx512 avx512_bf16 amx_bf16 amx_int8``.
+    gpu_flops : float or None
+        FP32 peak of the GPU in the same chip [FLOP/s].
+    """
+
+    name: str
+    vendor: str
+    architecture: str
+    cores: int
+    bandwidth: float
+    flops: Mapping[str, float] = field(hash=False)
+    memory_type: str
+    memory_options: tuple[float, ...]
+    features: frozenset[str]
+    gpu_cores: int | None
+    gpu_flops: float | None
+    aliases: tuple[str, ...]
+    verification: str
+    source: str
+    doubtful: frozenset[str]
+    doubts: str
+    notes: str
+
+
+_CPU_FEATURES = ("avx2", "avx512", "avx512_bf16", "amx_bf16", "amx_int8")
+
+
+@cache
+def _hosts() -> Mapping[str, Host]:
+    found = {}
+    for row in read_rows("hosts.csv"):
+        gpu_cores, gpu_rate = _number(row, "gpu_cores"), _number(row, "gpu_fp32_tflops")
+        rates = {"fp32": _number(row, "fp32_tflops"), "bf16": _number(row, "bf16_tflops")}
+        found[row["name"]] = Host(
+            name=row["name"],
+            vendor=row["vendor"],
+            architecture=row["architecture"],
+            cores=int(row["cores"]),
+            bandwidth=float(row["memory_bandwidth_gb_s"]) * GB,
+            flops=MappingProxyType({kind: rate * 1e12 for kind, rate in rates.items() if rate}),
+            memory_type=row["memory_type"],
+            memory_options=tuple(float(size) * GB for size in _texts(row, "memory_options_gb")),
+            features=frozenset(flag for flag in _CPU_FEATURES if _flag(row, flag)),
+            gpu_cores=int(gpu_cores) if gpu_cores else None,
+            gpu_flops=gpu_rate * 1e12 if gpu_rate else None,
+            aliases=_texts(row, "aliases"),
+            verification=row["verification"],
+            source=row["source"],
+            doubtful=frozenset(_texts(row, "doubtful_cells")),
+            doubts=row["doubts"],
+            notes=row["notes"],
+        )
+    return MappingProxyType(found)
+
+
+def host(name: str) -> Host:
+    """Look a CPU or Apple chip up by its name, an alias, or what the operating system prints.
+
+    Raises
+    ------
+    UnknownName
+        If no row of ``hosts.csv`` has that name.
+
+    Examples
+    --------
+    >>> host("AMD EPYC 9654 96-Core Processor").bandwidth / 1e9
+    460.8
+    >>> host("apple m2 ultra").memory_options[-1] / 1e9
+    192.0
+    """
+    for candidate in _hosts().values():
+        if _key(name) in map(_key, (candidate.name, *candidate.aliases)):
+            return candidate
+    raise UnknownName("CPU", name, _hosts(), "hardware.hosts() lists them")
+
+
+def hosts() -> pd.DataFrame:
+    """CPUs and Apple chips as a table indexed by name, columns as in ``data/hosts.csv``."""
+    return _table("hosts.csv")
+
+
+def _table(file: str) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(read_rows(file)).apply(_numeric).set_index("name")
+
+
+def _numeric(column: pd.Series[str]) -> pd.Series[str] | pd.Series[float]:
+    import pandas as pd
+
+    numbers = pd.to_numeric(column.replace("", None), errors="coerce")
+    return numbers if numbers.notna().sum() == column.ne("").sum() and numbers.notna().any() else column
