@@ -1,0 +1,270 @@
+"""One engine process from start to stop, watched by a thread.
+
+The thread reads the log, asks ``/health``, and keeps the state that :class:`workbench.serving.Server` shows. It
+holds no reference to that object, so that a server nobody holds any more can be stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from workbench import environments
+from workbench.engines.vllm import launch
+from workbench.engines.vllm.failures import Failure, read_failure
+from workbench.engines.vllm.logs import STAGES, LogReader, MemoryReport
+from workbench.environments import Environment
+from workbench.errors import WorkbenchError
+from workbench.processes import Supervised
+from workbench.progress import Progress
+from workbench.serving.client import Client
+from workbench.serving.ports import HOST, Reservation
+
+Status = Literal["starting", "ready", "failed", "stopped"]
+
+_LOOK = 0.2  # seconds between two looks at the log while it comes up
+_IDLE = 1.0  # … and once it is ready
+_ASK = 1.0  # seconds between two questions to /health
+_PORTS_TO_TRY = 3
+# Rough shares of a start, for a bar that moves: measured with a small model on two cores.
+_BEGINS = {
+    "environment": 0.0,
+    "starting": 0.05,
+    "loading": 0.45,
+    "compiling": 0.55,
+    "profiling": 0.8,
+    "capturing": 0.85,
+    "listening": 0.95,
+    "ready": 1.0,
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to start.
+
+    Attributes
+    ----------
+    command : tuple of str
+        ``vllm serve MODEL …`` without an address.
+    offline : bool
+        The model is a local folder.
+    environment : str
+        Name of the environment that runs it.
+    variables : tuple of (name, value)
+        Further environment variables.
+    port : int or None
+        As named by the user.
+    """
+
+    command: tuple[str, ...]
+    offline: bool
+    environment: str
+    variables: tuple[tuple[str, str], ...] = ()
+    port: int | None = None
+
+
+class _Stopped(Exception):
+    """The user stopped it while it was coming up."""
+
+
+class Lifecycle:
+    """Starts what is ordered, at once and in a thread of its own; see :class:`workbench.serving.Server`."""
+
+    def __init__(self, order: Order, log_path: Path) -> None:
+        self.order = order
+        self.log_path = log_path
+        self.status: Status = "starting"
+        self.progress = Progress(0.0, STAGES["environment"])
+        self.failure: Failure | None = None
+        self.ready_seconds: float | None = None
+        self.version: str | None = None
+        self.said = MemoryReport()  # by the log and, once ready, by /metrics
+        self.pid: int | None = None
+        self.reservation = Reservation(order.port)  # a taken port is told at once, not a minute later
+        self._begin = time.monotonic()
+        self._reader = LogReader()
+        self._read_to = 0
+        self._half_line = b""
+        self._process: Supervised | None = None
+        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._observers: list[Callable[[], None]] = []
+        self._thread = threading.Thread(target=self._run, name="workbench-serve", daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.reservation.port}"
+
+    # --- seen from outside --------------------------------------------------------------------------------------
+
+    def observe(self, notify: Callable[[], None]) -> Callable[[], None]:
+        """Call ``notify`` from the thread at each change; returns what ends that."""
+        with self._changed:
+            self._observers.append(notify)
+
+        def forget() -> None:
+            with self._changed, contextlib.suppress(ValueError):
+                self._observers.remove(notify)
+
+        return forget
+
+    def wait(self, timeout: float | None) -> None:
+        """Until it is no longer starting; TimeoutError otherwise."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.status != "starting", timeout):
+                raise TimeoutError(f"vLLM is not ready after {timeout:g} s; it is {self.progress.stage}")
+
+    def stop(self) -> None:
+        """End the process group; safe to call twice and from any thread."""
+        self._stopping.set()
+        process = self._process
+        if process is not None:
+            process.terminate()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+        self._settle("stopped")
+
+    # --- the thread ---------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            environment = environments.ensure(self.order.environment, self._building)
+            for left in reversed(range(_PORTS_TO_TRY)):
+                failure = self._start_and_watch(environment)
+                # Somebody took the port between our look and vLLM's: with no port named, take another.
+                if failure.kind != "port_busy" or self.order.port is not None or not left:
+                    break
+                self.reservation.release()
+                self.reservation = Reservation()
+            self._fail(failure)
+        except _Stopped:
+            pass
+        except WorkbenchError as error:
+            self._fail(Failure("workbench", "", str(error)))
+        except Exception as error:  # a bug of ours must not leave a panel saying "starting" for ever
+            self._fail(
+                Failure("unknown", f"{type(error).__name__}: {error}", "The workbench could not start vLLM.")
+            )
+        finally:
+            if self._process is not None and self._process.poll() is None:
+                self._process.terminate()
+            self.reservation.release()
+            if self._stopping.is_set():
+                self._settle("stopped")
+
+    def _building(self, progress: Progress) -> None:
+        if self._stopping.is_set():
+            raise _Stopped
+        self._say(
+            Progress(0.0, STAGES["environment"], progress.detail or progress.stage, progress.seconds_left)
+        )
+
+    def _start_and_watch(self, environment: Environment) -> Failure:
+        """Start once and stay until it ends; why it ended."""
+        if self._stopping.is_set():
+            raise _Stopped
+        self._reader, self._read_to, self._half_line = LogReader(), 0, b""
+        self.log_path.unlink(missing_ok=True)
+        self._say(Progress(_BEGINS["starting"], STAGES["starting"]))
+        self._process = Supervised(
+            launch.process_command(self.order.command, environment.python, HOST, self.reservation.port),
+            env=launch.process_environment(
+                os.environ, environment.python, offline=self.order.offline, more=dict(self.order.variables)
+            ),
+            log=self.log_path,
+        )
+        self.pid = self._process.pid
+        asked = 0.0
+        with Client(self.url, timeout=10.0) as client:
+            while (code := self._process.poll()) is None:
+                if self._stopping.is_set():
+                    raise _Stopped
+                self._read_log()
+                now = time.monotonic()
+                if self.status == "starting" and now - asked >= _ASK and client.healthy():
+                    self._ready(client)
+                asked = now if now - asked >= _ASK else asked
+                self._stopping.wait(_LOOK if self.status == "starting" else _IDLE)
+        if self._stopping.is_set():
+            raise _Stopped
+        self._read_log()
+        return read_failure(self.lines(), code)
+
+    def _ready(self, client: Client) -> None:
+        self.ready_seconds = time.monotonic() - self._begin
+        with contextlib.suppress(WorkbenchError):
+            self.version = client.version()
+        with contextlib.suppress(WorkbenchError):
+            self.said = client.metrics().memory().filled_from(self._reader.report())
+        self.reservation.release()  # vLLM holds the port now
+        self.progress = Progress(1.0, STAGES["ready"])
+        self._settle("ready")
+
+    def _fail(self, failure: Failure) -> None:
+        self.failure = failure
+        self._settle("failed")
+
+    def _settle(self, status: Status) -> None:
+        """Move to a status; "failed" and "stopped" are final, and the first of them stands."""
+        with self._changed:
+            if self.status in ("failed", "stopped") or self.status == status:
+                return
+            self.status = status
+            self._changed.notify_all()
+        self._notify()
+
+    def _say(self, progress: Progress) -> None:
+        if progress != self.progress:
+            self.progress = progress
+            self._notify()
+
+    def _notify(self) -> None:
+        with self._changed:
+            observers = list(self._observers)
+        for notify in observers:
+            # An observer that fails (a page that is gone) must not take the engine's watch with it.
+            with contextlib.suppress(Exception):
+                notify()
+
+    # --- the log ------------------------------------------------------------------------------------------------
+
+    def _read_log(self) -> None:
+        """Take in what was written since the last look."""
+        try:
+            with self.log_path.open("rb") as file:
+                file.seek(self._read_to)
+                fresh = file.read()
+        except FileNotFoundError:
+            return
+        if not fresh:
+            return
+        self._read_to += len(fresh)
+        *whole, self._half_line = (self._half_line + fresh).split(b"\n")
+        for line in whole:
+            self._reader.feed(line.decode("utf-8", errors="replace"))
+        if self.status != "starting":
+            self._notify()
+            return
+        self.said = self._reader.report()
+        stage = self._reader.stage
+        begin = _BEGINS[stage]
+        end = next((b for b in _BEGINS.values() if b > begin), 1.0)
+        share = self._reader.share or 0.0
+        detail = f"{share:.0%}" if self._reader.share is not None else ""
+        self.progress = Progress(min(begin + share * (end - begin), 0.99), STAGES[stage], detail)
+        self._notify()
+
+    def lines(self) -> Sequence[str]:
+        """The log's lines as written."""
+        try:
+            return self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
