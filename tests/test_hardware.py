@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 from pathlib import Path
 
 import pytest
@@ -24,8 +23,7 @@ any_card = st.sampled_from(CARDS)
 def shared_folder() -> Path | None:
     """The folder of public measurements, which is not part of the repository."""
     here = Path(__file__).resolve()
-    candidates = [Path(os.environ["WORKBENCH_SHARED"])] if "WORKBENCH_SHARED" in os.environ else []
-    candidates += [parent / "shared" for parent in here.parents]
+    candidates = [parent / "shared" for parent in here.parents]
     return next((path for path in candidates if (path / "truth").is_dir()), None)
 
 
