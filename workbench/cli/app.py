@@ -1,0 +1,130 @@
+"""``workbench app``: the planner as a page for everybody, served by Voila behind a token.
+
+Stand-alone Voila, because its kernels refuse code from the page; the Jupyter-server route would run it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import socket
+import webbrowser
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from workbench.datafiles import notebook_path
+from workbench.errors import InvalidInput, MissingPart
+
+HELP = "serve the planner page (Voila), behind a token"
+DEFAULT_PORT = 8866
+
+#: Nothing on the page may come from, or go to, another machine. Voila's bundle evaluates code, and anywidget
+#: imports its module from a blob.
+POLICY = (
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; connect-src 'self' ws: wss: blob: data:; "
+    "frame-ancestors 'self'; base-uri 'self'; form-action 'self'; object-src 'none'"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.add_argument("--port", type=int, help=f"port to listen on (default: {DEFAULT_PORT} or the next free one)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    parser.add_argument("--token", help="the token that lets people in (default: a new one)")
+    parser.add_argument("--pool", type=int, default=2, help="kernels kept warm for the next visitors")
+    parser.add_argument(
+        "--cull-after", type=int, default=300, metavar="SECONDS", help="end a kernel this long after its page has gone"
+    )
+
+
+def free_port(host: str, wanted: int | None, first: int) -> int:
+    """The port to use: the one asked for, else the first free one from `first`.
+
+    Raises
+    ------
+    InvalidInput
+        If the port asked for is out of range or taken, or no port is free.
+    """
+    if wanted is not None and not 0 < wanted < 65536:
+        raise InvalidInput(f"port {wanted} is out of range: choose one from 1 to 65535")
+    for port in [wanted] if wanted else range(first, first + 100):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if wanted:
+                    raise InvalidInput(f"port {port} on {host} cannot be used: {error.strerror}; choose another") from error
+                continue
+        return port
+    raise InvalidInput(f"no free port from {first} on; name one with --port")
+
+
+def voila_config(notebook: Path, *, host: str, port: int, token: str, pool: int, cull_after: int) -> Any:
+    """Voila's configuration for one app notebook, as a traitlets Config."""
+    from traitlets.config import Config
+
+    config = Config()
+    config.Voila.notebook_path = str(notebook)
+    config.Voila.ip, config.Voila.port, config.Voila.port_retries = host, port, 0
+    config.Voila.token = token
+    config.Voila.log_level = "WARN"
+    config.Voila.tornado_settings = {"headers": {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}}
+    config.VoilaConfiguration.template = "workbench"
+    config.VoilaConfiguration.allow_template_override = "NO"
+    config.VoilaConfiguration.allow_theme_override = "NO"
+    config.VoilaConfiguration.strip_sources = True
+    config.VoilaConfiguration.show_tracebacks = False
+    # Only what draws widgets: every other JupyterLab extension would be fetched and started in vain.
+    config.VoilaConfiguration.extension_allowlist = [
+        "@voila-dashboards/widgets-manager8",
+        "@jupyter-widgets/jupyterlab-manager",
+        "anywidget",
+    ]
+    config.VoilaConfiguration.file_allowlist = [r"(?!)"]  # the page needs no file from the notebook's folder
+    config.VoilaConfiguration.preheat_kernel = pool > 0
+    config.VoilaConfiguration.default_pool_size = pool
+    # A closed page leaves its kernel behind; an open one keeps it.
+    config.MappingKernelManager.cull_idle_timeout = cull_after
+    config.MappingKernelManager.cull_interval = max(1, min(cull_after // 3, 60))
+    config.MappingKernelManager.cull_connected = False
+    return config
+
+
+def url(host: str, port: int, token: str) -> str:
+    """The address to open, token included."""
+    name = "localhost" if host in ("", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}/" + (f"?token={quote(token)}" if token else "")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    try:
+        from voila.app import Voila
+    except ImportError as error:
+        raise MissingPart("the app needs Voila: pip install llm-workbench") from error
+    if args.pool < 0 or args.cull_after < 1:
+        raise InvalidInput("--pool must be 0 or more, --cull-after 1 or more")
+    port = free_port(args.host, args.port, DEFAULT_PORT)
+    token = args.token if args.token is not None else secrets.token_urlsafe(24)
+    share = Path(__file__).parent.parent / "ui" / "share"
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(share), os.environ.get("JUPYTER_PATH")]))
+
+    class App(Voila):  # type: ignore[misc]
+        """Voila that says its whole address once it listens."""
+
+        def launch_browser(self) -> None:
+            address = url(args.host, self.port, token)
+            print(f"Planner: {address}\nStop it with Ctrl+C.", flush=True)
+            if not args.no_browser:
+                webbrowser.open(address)
+
+    notebook = notebook_path("planner.ipynb")
+    app = App(config=voila_config(notebook, host=args.host, port=port, token=token, pool=args.pool, cull_after=args.cull_after))
+    app.config_file_paths = []  # a voila.json lying about must not open what is closed here
+    app.initialize([])
+    app.start()
+    return 0

@@ -1,0 +1,38 @@
+"""What is seen: one anywidget per panel, composed as ipywidgets. No arithmetic happens here.
+
+>>> from workbench.ui import PlannerPanel
+>>> panel = PlannerPanel(gpu="L40S", max_model_len=8192)
+>>> panel.plan.fits
+True
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_PUBLIC = {
+    "ComparisonPanel": "workbench.ui.comparison",
+    "EnvironmentsPanel": "workbench.ui.environments",
+    "GpuTable": "workbench.ui.gpus",
+    "Panel": "workbench.ui.panel",
+    "PlannerPanel": "workbench.ui.planner",
+    "QuantizePanel": "workbench.ui.quantize",
+    "ServePanel": "workbench.ui.serve",
+}
+__all__ = sorted(_PUBLIC)
+
+if TYPE_CHECKING:
+    from workbench.ui.comparison import ComparisonPanel
+    from workbench.ui.environments import EnvironmentsPanel
+    from workbench.ui.gpus import GpuTable
+    from workbench.ui.panel import Panel
+    from workbench.ui.planner import PlannerPanel
+    from workbench.ui.quantize import QuantizePanel
+    from workbench.ui.serve import ServePanel
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'workbench.ui' has no attribute {name!r}")

@@ -1,0 +1,220 @@
+"""What the planner's pickers offer, and how a choice in the page becomes arguments of ``wb.plan``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from workbench import hardware
+from workbench.architecture import Model, catalog
+from workbench.datafiles import read_rows
+from workbench.deployment import Workload
+from workbench.engines.vllm import versions
+from workbench.errors import InvalidInput, UnknownName
+from workbench.formats import SCHEMES
+from workbench.quantities import GIB
+
+MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+
+#: Every field of a choice with the value it has when nothing is said. ``config`` and ``own_gpu`` replace
+#: ``model`` and ``gpu`` where they are given.
+DEFAULTS: Mapping[str, Any] = {
+    "model": MODEL,
+    "config": None,
+    "gpu": "L40S",
+    "own_gpu": None,
+    "tensor_parallel_size": 1,
+    "pipeline_parallel_size": 1,
+    "data_parallel_size": 1,
+    "quantization": None,
+    "max_model_len": 8192,
+    "kv_cache_dtype": "auto",
+    "gpu_memory_utilization": None,
+    "max_num_seqs": None,
+    "max_num_batched_tokens": None,
+    "enforce_eager": False,
+    "enable_prefix_caching": None,
+    "engine_version": None,
+    "isl": 1024,
+    "osl": 256,
+    "concurrency": 16,
+}
+WORKLOAD = ("isl", "osl", "concurrency")
+ENGINE = tuple(
+    name for name in DEFAULTS if name not in {"model", "config", "gpu", "own_gpu", *WORKLOAD}
+)
+
+#: A card between an RTX 4090 and an L40S, to start one's own from.
+OWN_GPU: Mapping[str, Any] = {
+    "name": "My GPU",
+    "memory_gib": 47.4,
+    "bandwidth_gb_s": 1000,
+    "fp16_tflops": 165,
+    "fp8_tflops": 330,
+    "pcie_gb_s": 31.5,
+    "usd_per_hour": None,
+}
+OWN_GPU_FIELDS = [
+    {"name": "name", "label": "Name", "text": True},
+    {"name": "memory_gib", "label": "Memory", "unit": "GiB"},
+    {"name": "bandwidth_gb_s", "label": "Bandwidth", "unit": "GB/s"},
+    {"name": "fp16_tflops", "label": "FP16, dense", "unit": "TFLOPS"},
+    {"name": "fp8_tflops", "label": "FP8, dense", "unit": "TFLOPS"},
+    {"name": "pcie_gb_s", "label": "PCIe, one way", "unit": "GB/s"},
+    {"name": "usd_per_hour", "label": "Price", "unit": "USD/h"},
+]
+
+
+def show_parameters(count: float) -> str:
+    """A model's size as people say it.
+
+    >>> show_parameters(8_030_261_248), show_parameters(494_032_768)
+    ('8.0B', '494M')
+    """
+    if count >= 1e12:
+        return f"{count / 1e12:.1f}T"
+    if count >= 1e9:
+        return f"{count / 1e9:.1f}B" if count < 99.5e9 else f"{count / 1e9:.0f}B"
+    return f"{count / 1e6:.0f}M"
+
+
+def _gpu_option(card: hardware.GPU) -> dict[str, str]:
+    detail = f"{card.capacity.value / GIB:.1f} GiB · {card.bandwidth / 1e9:,.0f} GB/s · {card.architecture}"
+    search = " ".join((*card.aliases, *card.loose_aliases, card.vendor))
+    return {"value": card.name, "label": card.name, "detail": detail, "search": search}
+
+
+def _model_option(name: str) -> dict[str, str]:
+    model = catalog.load(name)
+    detail = f"{show_parameters(model.parameters)} parameters"
+    if model.is_moe:
+        detail += f", {show_parameters(model.active_parameters)} active"
+    detail += f" · {model.max_model_len:,} tokens"
+    return {"value": name, "label": name, "detail": detail}
+
+
+@cache
+def options() -> Mapping[str, Any]:
+    """Everything the page offers, as plain values for JSON."""
+    schemes: list[dict[str, Any]] = [{"value": None, "label": "As the checkpoint is"}]
+    schemes += [{"value": scheme.id, "label": scheme.title} for scheme in SCHEMES.values()]
+    older = sorted({row["version"] for row in read_rows("engines", "vllm.csv")} - {versions.DEFAULT}, key=versions.parse)
+    engine: list[dict[str, Any]] = [{"value": None, "label": f"{versions.DEFAULT}, the newest known"}]
+    engine += [{"value": version, "label": version} for version in reversed(older)]
+    return {
+        "defaults": dict(DEFAULTS),
+        "engine_defaults": {"gpu_memory_utilization": versions.version(None).gpu_memory_utilization},
+        "engine_versions": engine,
+        "gpus": [_gpu_option(hardware.gpu(name)) for name in hardware.names()],
+        "models": [_model_option(name) for name in catalog.names()],
+        "schemes": schemes,
+        "kv_dtypes": [
+            {"value": "auto", "label": "As the model (auto)"},
+            {"value": "fp8", "label": "FP8: twice the tokens"},
+        ],
+        "own_gpu": dict(OWN_GPU),
+        "own_gpu_fields": OWN_GPU_FIELDS,
+    }
+
+
+def checked(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole choice from a part of one: defaults filled in, unknown fields refused, empty GPU counts as one.
+
+    Raises
+    ------
+    UnknownName
+        For a field no choice has.
+    InvalidInput
+        For a value of the wrong kind; the message names the field.
+    """
+    for name in choice:
+        if name not in DEFAULTS:
+            raise UnknownName("field", str(name), DEFAULTS)
+    whole = {**DEFAULTS, **choice}
+    for name in ("model", "gpu"):
+        if not isinstance(whole[name], str) or not whole[name].strip():
+            raise InvalidInput(f"{name} must be a name from the list")
+    for name in ("config", "own_gpu"):
+        if whole[name] is not None and not isinstance(whole[name], Mapping):
+            raise InvalidInput(f"{name} must hold fields and values, or be left out")
+    for name in (*WORKLOAD, *ENGINE):
+        value = whole[name]
+        if isinstance(value, float) and value.is_integer() and name != "gpu_memory_utilization":
+            whole[name] = int(value)  # JSON does not tell 8 from 8.0
+    return whole
+
+
+def arguments(choice: Mapping[str, Any]) -> tuple[Model, hardware.GPU | str, dict[str, Any], Workload]:
+    """Model, GPU, engine settings and workload of a whole choice.
+
+    Raises
+    ------
+    WorkbenchError
+        For anything that cannot be: the message says which field.
+    """
+    model = Model.from_config(choice["model"] if choice["config"] is None else choice["config"])
+    card: hardware.GPU | str = choice["gpu"]
+    if choice["own_gpu"] is not None:
+        card = own_gpu(choice["own_gpu"])
+    workload = Workload(**{name: choice[name] for name in WORKLOAD})
+    settings = {name: choice[name] for name in ENGINE if choice[name] != DEFAULTS[name] or name == "max_model_len"}
+    return model, card, settings, workload
+
+
+def own_gpu(fields: Mapping[str, Any]) -> hardware.GPU:
+    """The card that the page's small form describes.
+
+    Raises
+    ------
+    InvalidInput
+        For a field that is unknown, missing or not a positive number.
+    """
+    known = {str(field["name"]): str(field["label"]) for field in OWN_GPU_FIELDS}
+    for name, value in fields.items():
+        if name not in known:
+            raise UnknownName("field of a GPU", str(name), known)
+        if name != "name" and value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise InvalidInput(f"{known[name]} must be a number")
+    for name in ("memory_gib", "bandwidth_gb_s", "fp16_tflops"):
+        if not fields.get(name):
+            raise InvalidInput(f"{known[name]} is missing: give a number above 0")
+    given = {name: value for name, value in fields.items() if value is not None}
+    # FP8 units came with compute capability 8.9; a card without a figure for them is taken as one before.
+    capability = "8.9" if "fp8_tflops" in given else "8.0"
+    return hardware.custom_gpu(
+        str(given.pop("name", "") or "My GPU"), compute_capability=capability, **given
+    )
+
+
+def python(choice: Mapping[str, Any]) -> str:
+    """The call of ``wb.plan`` that gives the same answer.
+
+    >>> print(python({**DEFAULTS, "quantization": "awq"}))
+    plan = wb.plan(
+        "meta-llama/Llama-3.1-8B-Instruct",
+        gpu="L40S",
+        quantization="awq",
+        max_model_len=8192,
+    )
+    """
+    lines = []
+    if choice["config"] is None:
+        lines.append(f'"{choice["model"]}"')
+    else:
+        lines.append('"config.json"')
+    if choice["own_gpu"] is None:
+        lines.append(f'gpu="{choice["gpu"]}"')
+    else:
+        fields = ", ".join(f"{k}={v!r}" for k, v in choice["own_gpu"].items() if v is not None and k != "name")
+        lines.append(f"gpu=wb.custom_gpu({choice['own_gpu'].get('name', 'My GPU')!r}, {fields})")
+    lines += [
+        f"{name}={json.dumps(choice[name]) if isinstance(choice[name], str) else choice[name]!r}"
+        for name in ENGINE
+        if choice[name] is not None and (choice[name] != DEFAULTS[name] or name == "max_model_len")
+    ]
+    load = {name: choice[name] for name in WORKLOAD if choice[name] != DEFAULTS[name]}
+    if load:
+        lines.append(f"workload=wb.Workload({', '.join(f'{k}={v}' for k, v in load.items())})")
+    return "plan = wb.plan(\n" + "".join(f"    {line},\n" for line in lines) + ")"

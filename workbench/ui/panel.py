@@ -1,0 +1,127 @@
+"""The base of every panel: one module and one style sheet for the page, and errors that become sentences.
+
+anywidget takes a single JavaScript module per widget. Panels share ``static/shared.js`` and
+``static/shared.css`` by concatenation when the class is created: the panel's own file begins with an ordinary
+``import … from "./shared.js"``, which editors, node and the tests follow, and which :func:`joined_module`
+replaces by the shared file's text. There is no build step and nothing is fetched by the page.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import traitlets
+
+from workbench.errors import WorkbenchError
+
+STATIC = Path(__file__).parent / "static"
+_IMPORT = re.compile(r'^import\s*\{[^}]*\}\s*from\s*"\./shared\.js";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:const|let|function|async function|class) )", re.MULTILINE)
+
+log = logging.getLogger(__name__)
+
+
+def joined_module(script: str) -> str:
+    """The shared module and a panel's own as one ES module with one default export."""
+    shared = (STATIC / "shared.js").read_text(encoding="utf-8")
+    own, imports = _IMPORT.subn("", (STATIC / script).read_text(encoding="utf-8"))
+    if imports != 1:
+        raise ValueError(f'{script} needs one `import {{ … }} from "./shared.js";`')
+    return _EXPORT.sub("", shared) + own
+
+
+class Refused(traitlets.TraitError):
+    """A value from the page or from Python that cannot be taken, and the field it belongs to."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def sentence(error: BaseException) -> str:
+    """What a reader is shown of an error: our own errors speak for themselves, others are named only."""
+    if isinstance(error, WorkbenchError | traitlets.TraitError):
+        text = str(error).strip()
+        return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+    return (
+        f"Something unexpected went wrong ({type(error).__name__}). The last result is still shown; "
+        "change the choice, or restart the kernel if it happens again."
+    )
+
+
+class Panel(anywidget.AnyWidget):
+    """A widget whose page may only write the traits in `from_page`, and never sees a traceback.
+
+    Attributes
+    ----------
+    problems : dict of str to str
+        Messages by field; the empty key is about the whole panel. Empty when all is well.
+    request : int
+        Number of the page's last request, so that it knows which answer it is looking at.
+    """
+
+    script: ClassVar[str]
+    from_page: ClassVar[frozenset[str]] = frozenset()
+
+    problems = traitlets.Dict(value_trait=traitlets.Unicode(), key_trait=traitlets.Unicode()).tag(sync=True)
+    request = traitlets.Int(0, min=0).tag(sync=True)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "script" in cls.__dict__:
+            cls._esm = joined_module(cls.script)
+            cls._css = (STATIC / "shared.css").read_text(encoding="utf-8")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.on_msg(self._asked)
+
+    def set_state(self, sync_data: Mapping[str, Any]) -> bool:
+        """Take a change from the page; what is refused becomes a message at its control.
+
+        Returns
+        -------
+        bool
+            Whether it was refused.
+        """
+        locked = set(self.trait_names()) - set(anywidget.AnyWidget.class_trait_names()) - {"request"}
+        allowed = {k: v for k, v in sync_data.items() if k in self.from_page or k not in locked}
+        try:
+            super().set_state(allowed)
+        except Exception as error:  # the page must get an answer whatever happened
+            self._report(error)
+            return True
+        return False
+
+    def _report(self, error: Exception, field: str = "") -> None:
+        if not isinstance(error, WorkbenchError | traitlets.TraitError):
+            log.exception("a panel failed", exc_info=error)
+        # Emptied first: the same message twice is two answers for the page, and must be sent twice.
+        with self.hold_sync():
+            self.problems = {}
+            self.problems = {getattr(error, "field", field) or field: sentence(error)}
+        self.send({"refused": self.request})
+
+    #: Buttons of the page: the name in the message to the method that does it.
+    actions: ClassVar[Mapping[str, str]] = {}
+
+    def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if not isinstance(content, dict):
+            return
+        if content.get("ping"):
+            self.send({"pong": content["ping"]})
+            return
+        method = self.actions.get(str(content.get("action")))
+        if method is None:
+            return
+        try:
+            call: Callable[..., None] = getattr(self, method)
+            self.problems = {}
+            call(**{str(k): v for k, v in content.get("arguments", {}).items()})
+        except Exception as error:
+            self._report(error)

@@ -1,0 +1,534 @@
+import {
+  basisTag, checkbox, code, combobox, duration, field, gib, h, inApp, interval, milliseconds, mount, number,
+  numberBox, percent, powers, segments, select, short, table, tokens, uid, usd, watchKernel, whole,
+} from "./shared.js";
+
+// The planner: choices left, answer right. The page keeps a draft of the choice, sends it whole, and draws
+// whatever answer comes back. Python does the arithmetic and refuses what cannot be.
+
+const parts = [
+  ["weights", "Weights"],
+  ["activation_peak", "Activations"],
+  ["non_torch", "Outside PyTorch"],
+  ["cuda_graphs", "CUDA graphs"],
+  ["kv_cache", "KV cache"],
+];
+
+const titles = {
+  starts: "Fits",
+  max_model_len_too_large: "Does not start: the context is too long",
+  no_kv_cache: "Does not start: no room for the KV cache",
+  oom_loading: "Does not fit: the weights are too big",
+  oom_cuda_graphs: "Does not start: CUDA graphs run out of memory",
+  unsupported: "Not supported",
+};
+
+const doublings = (from, to) => {
+  const list = [];
+  for (let n = from; n < to; n *= 2) list.push(n);
+  return [...list, to];
+};
+
+// ---- the choice in the page's address ------------------------------------------------------------------
+
+const numeric = /^-?\d+(\.\d+)?$/;
+
+/** The choice that an address holds; fields the panel does not know are left alone (Voila's token). */
+export function choiceFromUrl(search, known) {
+  const choice = {};
+  for (const [name, text] of new URLSearchParams(search)) {
+    if (!(name in known)) continue;
+    if (text === "") choice[name] = null;
+    else if (text === "true" || text === "false") choice[name] = text === "true";
+    else if (text.startsWith("{")) {
+      try {
+        choice[name] = JSON.parse(text);
+      } catch {
+        choice[name] = text;
+      }
+    } else choice[name] = numeric.test(text) && name !== "model" && name !== "gpu" ? Number(text) : text;
+  }
+  return choice;
+}
+
+/** The address for a choice: what differs from the defaults, and no token. */
+export function urlFromChoice(choice, defaults) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(choice)) {
+    if (name !== "model" && name !== "gpu" && JSON.stringify(value) === JSON.stringify(defaults[name])) continue;
+    query.set(name, value == null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
+  }
+  // Slashes and colons are safe in a query, and an address a person can read is one they will share.
+  return `?${query.toString().replaceAll("%2F", "/").replaceAll("%3A", ":")}`;
+}
+
+// ---- pieces of the answer ------------------------------------------------------------------------------
+
+function headline(value, unit, label, estimate, format) {
+  const range = estimate ? interval(estimate, format) : "";
+  return h(
+    "div",
+    { class: "wb-headline" },
+    h("dd", {}, value, unit ? h("small", {}, ` ${unit}`) : null),
+    h("dt", {}, label),
+    range && range !== "exact" ? h("dd", { class: "wb-range" }, range) : null,
+  );
+}
+
+function headlines(plan, deployment) {
+  const { memory, performance } = plan;
+  const list = [];
+  if (!plan.fits) {
+    if (memory?.weights) list.push(headline(gib(memory.weights.value), "GiB", "weights on each GPU", memory.weights, gib));
+    if (memory?.requested != null) list.push(headline(gib(memory.requested), "GiB", "vLLM may use of each GPU"));
+    if (memory?.kv_cache_tokens) list.push(headline(short(memory.kv_cache_tokens.value), "tokens", "room in the KV cache", memory.kv_cache_tokens, short));
+    return list;
+  }
+  const length = deployment.max_model_len;
+  list.push(headline(short(memory.kv_cache_tokens.value), "tokens", "KV cache", memory.kv_cache_tokens, short));
+  list.push(headline(`${number(memory.max_concurrency.value)}×`, "", `requests of ${tokens(length)} at once`, memory.max_concurrency, number));
+  if (performance?.tpot) {
+    const ms = (s) => number(s * 1000);
+    list.push(headline(ms(performance.tpot.value), "ms", "per output token", performance.tpot, ms));
+    list.push(headline(short(performance.output_tokens_per_s.value), "tok/s", "output, all requests", performance.output_tokens_per_s, short));
+  }
+  if (performance?.usd_per_million_tokens)
+    list.push(headline(usd(performance.usd_per_million_tokens.value), "", "per million output tokens", performance.usd_per_million_tokens, usd));
+  else if (performance?.ttft) list.push(headline(duration(performance.ttft.value), "", "to the first token", performance.ttft, duration));
+  return list;
+}
+
+function memoryBar(memory, gpu) {
+  const values = parts.map(([key]) => Math.max(memory[key]?.value ?? 0, 0));
+  const used = values.reduce((a, b) => a + b, 0);
+  const scale = Math.max(memory.capacity, used, memory.requested);
+  const x = (bytes) => `${(bytes / scale) * 100}%`;
+  const over = used > memory.capacity;
+  const label =
+    `Memory of one ${gpu}: ` +
+    parts.map(([key, name], i) => (values[i] ? `${name} ${gib(values[i])} GiB` : null)).filter(Boolean).join(", ") +
+    `; vLLM may use ${gib(memory.requested)} of ${gib(memory.capacity)} GiB`;
+  // Shifted by its own share of its own width, the text stays inside at both ends.
+  const share = (memory.requested / scale) * 100;
+  const marks = h(
+    "div",
+    { class: "wb-marks", "aria-hidden": "true" },
+    h(
+      "span",
+      { class: "wb-mark", style: `left:${share}%;transform:translateX(-${share}%)` },
+      `vLLM may use ${gib(memory.requested)} GiB (${percent(memory.requested / memory.capacity)})`,
+    ),
+  );
+  return h(
+    "figure",
+    { class: "wb-figure" },
+    h(
+      "div",
+      { class: "wb-bar", role: "img", "aria-label": label },
+      parts.map(([key], i) => (values[i] ? h("div", { class: `wb-part wb-${key}`, style: `width:${x(values[i])}` }) : null)),
+      over ? h("div", { class: "wb-over", style: `left:${x(memory.capacity)}` }) : null,
+      h("div", { class: "wb-line wb-line-budget", style: `left:${x(memory.requested)}` }),
+      over ? h("div", { class: "wb-line wb-line-capacity", style: `left:${x(memory.capacity)}` }) : null,
+    ),
+    marks,
+    h(
+      "figcaption",
+      { class: "wb-scale" },
+      h("span", {}, "0"),
+      over
+        ? h("span", { class: "wb-bad" }, `${gib(used)} GiB needed, the card has ${gib(memory.capacity)} GiB`)
+        : h("span", {}, `${gpu}: ${gib(memory.capacity)} GiB`),
+    ),
+  );
+}
+
+function memoryTable(memory) {
+  const rows = parts.filter(([key]) => memory[key] && (memory[key].value !== 0 || memory[key].high !== 0)).map(([key, name]) => ({ key, name, estimate: memory[key] }));
+  return table(
+    [
+      { title: "On each GPU", header: true, cell: (r) => [h("span", { class: `wb-swatch wb-${r.key}`, "aria-hidden": "true" }), r.name] },
+      { title: "GiB", right: true, cell: (r) => (r.estimate.value < 0 ? h("span", { class: "wb-bad" }, `${gib(-r.estimate.value)} short`) : gib(r.estimate.value)) },
+      { title: "90 % interval", right: true, cell: (r) => h("span", { class: "wb-muted" }, r.estimate.value < 0 ? "" : interval(r.estimate, gib)) },
+      { title: "Share", right: true, cell: (r) => h("span", { class: "wb-muted" }, percent(Math.max(r.estimate.value, 0) / memory.capacity)) },
+      { title: "Rests on", right: true, cell: (r) => basisTag(r.estimate.basis) },
+    ],
+    rows,
+    { className: "wb-memory" },
+  );
+}
+
+function speedTable(performance, workload) {
+  const rows = [
+    ["Time to first token", performance.ttft, duration],
+    ["Time per output token", performance.tpot, milliseconds],
+    ["Output tokens per second", performance.output_tokens_per_s, number],
+    ["USD per million output tokens", performance.usd_per_million_tokens, usd],
+  ].filter(([, estimate]) => estimate);
+  return table(
+    [
+      { title: `${tokens(workload.isl)} in, ${tokens(workload.osl)} out, ${whole(workload.concurrency)} at once`, header: true, cell: (r) => r[0] },
+      { title: "Estimate", right: true, cell: (r) => r[2](r[1].value) },
+      { title: "90 % interval", right: true, cell: (r) => h("span", { class: "wb-muted" }, interval(r[1], r[2])) },
+      { title: "Rests on", right: true, cell: (r) => basisTag(r[1].basis) },
+    ],
+    rows,
+    { className: "wb-speed" },
+  );
+}
+
+// ---- the panel -----------------------------------------------------------------------------------------
+
+function panel(root, model) {
+  root.classList.add("wb-planner");
+  const options = model.get("options");
+  const defaults = options.defaults;
+  const useUrl = model.get("url") && inApp();
+  let draft = { ...defaults, ...model.get("choice") };
+  let request = model.get("request");
+  let waiting = false; // an answer is due
+  let dirty = false; // the draft moved on meanwhile
+  const watch = watchKernel(model, root);
+
+  // -- sending: one request in flight, the newest draft after it (coalesced, never debounced)
+  const send = () => {
+    if (waiting) {
+      dirty = true;
+      return;
+    }
+    waiting = true;
+    dirty = false;
+    request += 1;
+    model.set({ choice: { ...draft }, request });
+    model.save_changes();
+    watch.sent();
+  };
+  const change = (fields) => {
+    draft = { ...draft, ...fields };
+    send();
+  };
+  const set = (name) => (value) => change({ [name]: value });
+  const answered = () => {
+    waiting = false;
+    watch.answered();
+    if (dirty) send();
+  };
+
+  // -- choices
+  const fields = {};
+  const picker = (name, label, choices, hint) => {
+    const control = combobox((value) => {
+      if (value === OWN) openOwn(name);
+      else change(name === "gpu" ? { gpu: value, own_gpu: null } : { model: value, config: null });
+    });
+    const element = field(label, control, { hint });
+    fields[name] = { root: element, show: control.show, choices };
+    return element;
+  };
+  const OWN = "\u0000own";
+  const gpuChoices = [...options.gpus, { value: OWN, label: "Your own GPU …", detail: "memory, bandwidth, TFLOPS", search: "own custom other" }];
+  const modelChoices = [...options.models, { value: OWN, label: "Your own config.json …", detail: "paste or drop a file", search: "own custom paste file" }];
+
+  const simple = (name, label, control, extra = {}) => {
+    const element = field(label, control, extra);
+    fields[name] = { root: element, show: control.show };
+    return element;
+  };
+  const counts = [1, 2, 4, 8].map((n) => ({ value: n, label: String(n) }));
+  const parallel = segments("tensor parallel size", counts, set("tensor_parallel_size"));
+  const parallelField = h(
+    "div",
+    { class: "wb-field" },
+    h("div", { class: "wb-label", id: `${parallel.id}-label` }, h("span", {}, "GPUs (tensor parallel)")),
+    parallel,
+    h("p", { class: "wb-problem", hidden: true }),
+  );
+  parallel.setAttribute("aria-labelledby", `${parallel.id}-label`);
+  parallelField.problem = (text) => {
+    const message = parallelField.lastChild;
+    message.hidden = !text;
+    message.textContent = text ?? "";
+    parallelField.classList.toggle("wb-invalid", Boolean(text));
+  };
+  fields.tensor_parallel_size = { root: parallelField, show: parallel.show };
+
+  const context = powers("Context length", doublings(512, 131072), set("max_model_len"), { unit: "tokens" });
+  fields.max_model_len = { root: context, show: context.show };
+  const concurrency = powers("Concurrent requests", doublings(1, 1024), set("concurrency"));
+  fields.concurrency = { root: concurrency, show: concurrency.show };
+
+  const utilization = h("input", { type: "range", class: "wb-slider", min: 0.5, max: 0.99, step: 0.01, id: uid("utilization") });
+  const utilizationText = h("output", { for: utilization.id });
+  utilization.addEventListener("input", () => change({ gpu_memory_utilization: Number(utilization.value) }));
+  utilization.show = (value) => {
+    utilization.value = value ?? options.engine_defaults.gpu_memory_utilization;
+    utilizationText.textContent = Number(utilization.value).toFixed(2);
+    utilization.style.setProperty("--wb-fill", `${((utilization.value - 0.5) / 0.49) * 100}%`);
+  };
+
+  const defaultOf = (name) => {
+    const value = options.engine_defaults[name];
+    return value == null ? "vLLM’s default" : `${value} (vLLM’s default)`;
+  };
+  const eager = checkbox("Without CUDA graphs (enforce eager)", set("enforce_eager"));
+  fields.enforce_eager = { root: eager, show: eager.show };
+  const prefix = checkbox("Prefix caching", set("enable_prefix_caching"));
+  fields.enable_prefix_caching = { root: prefix, show: prefix.show };
+
+  const choices = h(
+    "form",
+    { class: "wb-card wb-choices", "aria-label": "Choices", onsubmit: (event) => event.preventDefault() },
+    picker("model", "Model", modelChoices),
+    ownModel(),
+    picker("gpu", "GPU", gpuChoices),
+    ownGpu(),
+    parallelField,
+    simple("quantization", "Quantisation", select(options.schemes, set("quantization"))),
+    context,
+    concurrency,
+    h(
+      "div",
+      { class: "wb-row" },
+      simple("isl", "Input tokens", numberBox(set("isl"), { min: 1, step: 1 })),
+      simple("osl", "Output tokens", numberBox(set("osl"), { min: 1, step: 1 })),
+    ),
+    h(
+      "details",
+      { class: "wb-more" },
+      h("summary", {}, "More engine options"),
+      simple("kv_cache_dtype", "KV cache type", select(options.kv_dtypes, set("kv_cache_dtype"))),
+      simple("gpu_memory_utilization", "GPU memory utilisation", utilization, { aside: utilizationText }),
+      h(
+        "div",
+        { class: "wb-row" },
+        simple("pipeline_parallel_size", "Pipeline parallel", numberBox((v) => change({ pipeline_parallel_size: v ?? 1 }), { min: 1, step: 1 })),
+        simple("data_parallel_size", "Replicas", numberBox((v) => change({ data_parallel_size: v ?? 1 }), { min: 1, step: 1 })),
+      ),
+      h(
+        "div",
+        { class: "wb-row" },
+        simple("max_num_seqs", "Max. sequences", numberBox(set("max_num_seqs"), { min: 1, step: 1, placeholder: defaultOf("max_num_seqs") })),
+        simple("max_num_batched_tokens", "Batched tokens", numberBox(set("max_num_batched_tokens"), { min: 1, step: 1, placeholder: defaultOf("max_num_batched_tokens") })),
+      ),
+      options.engine_versions?.length ? simple("engine_version", "vLLM version", select(options.engine_versions, set("engine_version"))) : null,
+      eager,
+      prefix,
+    ),
+  );
+
+  // -- own hardware, own model
+  function openOwn(name) {
+    const box = root.querySelector(name === "gpu" ? ".wb-own-gpu" : ".wb-own-model");
+    box.hidden = false;
+    fields[name].show(draft[name]);
+    if (name === "gpu" && !draft.own_gpu) change({ own_gpu: { ...options.own_gpu } });
+    box.querySelector("input, textarea").focus();
+  }
+
+  function ownGpu() {
+    const inputs = {};
+    const box = h("fieldset", { class: "wb-own wb-own-gpu", hidden: true }, h("legend", {}, "Your own GPU"));
+    for (const { name, label, unit, text } of options.own_gpu_fields) {
+      const input = h("input", { class: "wb-input", type: text ? "text" : "number", min: text ? null : 0, step: text ? null : "any", id: uid("own") });
+      input.addEventListener("input", () => {
+        const value = text ? input.value : input.value === "" ? null : Number(input.value);
+        change({ own_gpu: { ...options.own_gpu, ...draft.own_gpu, [name]: value } });
+      });
+      inputs[name] = input;
+      box.append(field(unit ? `${label} [${unit}]` : label, input));
+    }
+    const message = h("p", { class: "wb-problem", hidden: true, role: "alert" });
+    box.append(
+      message,
+      h("button", { type: "button", class: "wb-button wb-small", onclick: () => change({ own_gpu: null }) }, "Back to the list"),
+    );
+    fields.own_gpu = {
+      root: {
+        problem: (text) => {
+          message.hidden = !text;
+          message.textContent = text ?? "";
+        },
+      },
+      show: (value) => {
+        box.hidden = !value;
+        for (const [name, input] of Object.entries(inputs)) {
+          if (document.activeElement !== input) input.value = value?.[name] ?? "";
+        }
+      },
+    };
+    return box;
+  }
+
+  function ownModel() {
+    const area = h("textarea", { class: "wb-input wb-config", rows: 5, spellcheck: "false", placeholder: "Paste config.json here, or drop the file" });
+    const file = h("input", { type: "file", accept: ".json,application/json", id: uid("file"), class: "wb-file" });
+    const use = (text) => {
+      let config = null;
+      try {
+        config = JSON.parse(text);
+        if (!config || typeof config !== "object" || Array.isArray(config)) throw new Error("not an object");
+      } catch {
+        element.problem("This is not JSON: paste the whole config.json of the model, from { to }.");
+        return;
+      }
+      element.problem(null);
+      change({ config });
+    };
+    area.addEventListener("input", () => (area.value.trim() ? use(area.value) : element.problem(null)));
+    const read = async (chosen) => {
+      if (!chosen) return;
+      if (chosen.size > 1e6) return element.problem("That file is too big to be a config.json.");
+      area.value = await chosen.text();
+      use(area.value);
+    };
+    file.addEventListener("change", () => read(file.files[0]));
+    const element = field("Your model’s config.json", area);
+    const box = h(
+      "div",
+      {
+        class: "wb-own wb-own-model", hidden: true,
+        ondragover: (event) => event.preventDefault(),
+        ondrop: (event) => {
+          event.preventDefault();
+          read(event.dataTransfer.files[0]);
+        },
+      },
+      element,
+      h(
+        "div",
+        { class: "wb-buttons" },
+        h("label", { class: "wb-button wb-small", for: file.id }, "Choose a file"),
+        file,
+        h("button", { type: "button", class: "wb-button wb-small", onclick: () => { area.value = ""; element.problem(null); change({ config: null }); box.hidden = true; } }, "Back to the list"),
+      ),
+    );
+    fields.config = {
+      root: element,
+      show: (value) => {
+        if (value) {
+          box.hidden = false;
+          if (!area.value) area.value = JSON.stringify(value, null, 1);
+        }
+      },
+    };
+    return box;
+  }
+
+  // -- answer
+  const verdict = h("div", { class: "wb-verdict", role: "status", "aria-live": "polite", "aria-atomic": "true" });
+  const general = h("p", { class: "wb-problem wb-general", role: "alert", hidden: true });
+  const fixes = h("section", { class: "wb-fixes", "aria-label": "Cheapest ways to make it fit" });
+  const numbers = h("dl", { class: "wb-headlines" });
+  const bar = h("div");
+  const memory = h("div");
+  const limits = h("section", { class: "wb-limits" });
+  const speed = h("div");
+  const command = code("Start it with vLLM");
+  const python = code("The same in Python");
+  const answer = h("section", { class: "wb-card wb-answer", "aria-label": "Answer" }, general, verdict, fixes, numbers, bar, memory, speed, limits, command, python);
+  root.append(h("div", { class: "wb-columns" }, choices, answer));
+
+  // Elements are replaced only when what they show has changed, so a selection or a focus survives.
+  const drawn = new Map();
+  const draw = (element, key, make) => {
+    const text = JSON.stringify(key);
+    if (drawn.get(element) === text) return;
+    drawn.set(element, text);
+    element.replaceChildren(...[make()].flat().filter(Boolean));
+  };
+
+  const showAnswer = () => {
+    const got = model.get("answer");
+    const plan = got?.plan;
+    if (!plan) return;
+    const state = plan.fits ? (plan.tight ? "tight" : "yes") : "no";
+    verdict.dataset.state = state;
+    draw(verdict, [plan.fits, plan.tight, plan.verdict, got.summary], () => [
+      h("span", { class: "wb-icon", "aria-hidden": "true" }, { yes: "✓", tight: "!", no: "✕" }[state]),
+      h("div", {}, h("h2", {}, state === "tight" ? "Fits, but only just" : (titles[plan.verdict] ?? plan.verdict)), h("p", {}, got.summary)),
+    ]);
+    fixes.hidden = plan.fits || !plan.fixes.length;
+    draw(fixes, [plan.fits, plan.fixes], () => [
+      h("h3", {}, plan.fixes.length === 1 ? "A way to make it fit" : "Cheapest ways to make it fit"),
+      ...plan.fixes.map((fix) =>
+        h(
+          "button",
+          { type: "button", class: "wb-fix", onclick: () => { change(fix.change); verdict.scrollIntoView({ block: "nearest" }); } },
+          h("span", {}, fix.text),
+          fix.usd_per_hour != null ? h("small", {}, `${usd(fix.usd_per_hour)} an hour`) : fix.cost ? h("small", {}, String(fix.cost)) : null,
+        ),
+      ),
+    ]);
+    draw(numbers, [plan.fits, plan.memory, plan.performance, plan.deployment], () => headlines(plan, plan.deployment));
+    draw(bar, [plan.memory, got.gpu], () => (plan.memory ? memoryBar(plan.memory, got.gpu) : []));
+    draw(memory, plan.memory, () => (plan.memory ? memoryTable(plan.memory) : []));
+    draw(limits, [got.limits, plan.fits], () => (got.limits.length ? [h("h3", {}, plan.fits ? "What limits it" : "Why it does not fit"), h("ul", {}, got.limits.map((text) => h("li", {}, text)))] : []));
+    draw(speed, [plan.fits, plan.performance, plan.workload], () => (plan.fits && plan.performance ? speedTable(plan.performance, plan.workload) : []));
+    command.hidden = !plan.command;
+    command.show(got.command);
+    python.show(got.python);
+    if (got.max_context) options.context = got.max_context;
+  };
+
+  const showChoice = () => {
+    const limit = options.context ?? model.get("answer")?.max_context ?? 131072;
+    fields.max_model_len.show(draft.max_model_len ?? limit, doublings(512, Math.max(limit, 1024)));
+    for (const [name, { show, choices: list }] of Object.entries(fields)) {
+      if (name !== "max_model_len") show(draft[name] ?? null, list);
+    }
+    concurrency.show(draft.concurrency);
+    if (draft.own_gpu) root.querySelector(".wb-combo[id='" + fields.gpu.root.querySelector("input").id + "']").value = draft.own_gpu.name || "Your own GPU";
+    if (draft.config) fields.model.root.querySelector("input").value = "Your own config.json";
+  };
+
+  const showProblems = () => {
+    const problems = model.get("problems");
+    const rest = [];
+    for (const [name, { root: element }] of Object.entries(fields)) element.problem?.(problems[name]);
+    for (const [name, text] of Object.entries(problems)) if (!fields[name]) rest.push(text);
+    general.hidden = !rest.length;
+    general.textContent = rest.join(" ");
+    answer.classList.toggle("wb-stale", Object.keys(problems).length > 0);
+    if (problems.max_num_seqs || problems.pipeline_parallel_size || problems.max_num_batched_tokens || problems.gpu_memory_utilization)
+      root.querySelector(".wb-more").open = true;
+  };
+
+  // -- the address of the page
+  let lastUrl = "";
+  const writeUrl = () => {
+    if (!useUrl) return;
+    const url = urlFromChoice(model.get("choice"), defaults);
+    if (url !== lastUrl) history.replaceState(history.state, "", (lastUrl = url));
+  };
+
+  const onAnswer = () => {
+    if (!dirty && !waiting) draft = { ...draft, ...model.get("choice") };
+    showAnswer();
+    showChoice();
+    showProblems();
+    writeUrl();
+  };
+  const onReply = (message) => {
+    if (message?.answered === request || message?.refused === request) answered();
+    if (message?.refused != null) showProblems();
+    if (message?.answered != null) onAnswer();
+  };
+  model.on("msg:custom", onReply);
+  model.on("change:answer", onAnswer);
+  model.on("change:problems", showProblems);
+
+  showAnswer();
+  const given = useUrl ? choiceFromUrl(location.search, defaults) : {};
+  if (Object.keys(given).length) change(given);
+  else writeUrl();
+  showChoice();
+  showProblems();
+
+  return () => {
+    watch.stop();
+    model.off("msg:custom", onReply);
+    model.off("change:answer", onAnswer);
+    model.off("change:problems", showProblems);
+  };
+}
+
+export default { render: (context) => mount(context, panel) };
