@@ -82,9 +82,9 @@ class GPU:
     link: LinkKind
     link_bandwidth: float
     link_domain: int
-    gpus_per_node: int
     pcie_bandwidth: float
     supports: frozenset[str]
+    gpus_per_node: int = 8
     sm_count: int | None = None
     l2_bytes: float | None = None
     tdp: float | None = None
