@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from workbench import cpu
 from workbench.architecture.model import Model
 from workbench.deployment import Deployment, check_fields
 from workbench.engines.vllm import versions
@@ -52,7 +53,7 @@ class Setup:
     @property
     def on_cpu(self) -> bool:
         """Whether this plans a CPU."""
-        return self.card.name == "cpu"
+        return self.card.name == cpu.NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Choices:
         self.values: dict[str, list[Any]] = {name: _as_list(name, value) for name, value in fields.items()}
         self.cards = {}
         if "gpu" in self.values:
-            found = [gpu(value) for value in self.values["gpu"]]
+            found = [cpu.card() if cpu.is_cpu(value) else gpu(value) for value in self.values["gpu"]]
             self.cards = {card.name: card for card in found}
             self.values["gpu"] = list(self.cards)
         shape = [len(values) for values in self.values.values()]
@@ -114,6 +115,12 @@ class Choices:
     def card(self, name: str) -> GPU:
         """The card a name of the grid means."""
         return self.cards[name] if name in self.cards else gpu(name)
+
+    def value(self, name: str, row: int) -> Any:
+        """One field in one row."""
+        return (
+            self.values[name][self.codes[name][row]] if name in self.values else getattr(Deployment(), name)
+        )
 
     def groups(self) -> Iterator[tuple[Rows, Setup | InvalidInput, Numbers]]:
         """Rows that share a setup, the setup (or why there is none), and their numbers."""
@@ -139,6 +146,7 @@ class Choices:
     def _numbers(self, rows: Rows, card: GPU, deployment: Deployment) -> Numbers:
         version = versions.version(deployment.engine_version)
         capacity, name = card.capacity.value, card.name
+        fixed = cpu.KV_CACHE if cpu.is_cpu(name) else np.nan
         length = self._number("max_model_len", rows, self.model.max_model_len)
         chunk = self._number(
             "max_num_batched_tokens", rows, versions.default_max_num_batched_tokens(capacity, name)
@@ -150,7 +158,9 @@ class Choices:
             gpu_memory_utilization=self._number(
                 "gpu_memory_utilization", rows, version.gpu_memory_utilization
             ),
-            kv_cache_memory_bytes=self._number("kv_cache_memory_bytes", rows, np.nan),
+            kv_cache_memory_bytes=self._number(
+                "kv_cache_memory_bytes", rows, fixed
+            ),
             block_size=self._number("block_size", rows, versions.default_block_size(name)),
             enforce_eager=self._number("enforce_eager", rows, 0.0).astype(bool),
         )

@@ -157,7 +157,8 @@ def ledger(setup: Setup, numbers: Numbers) -> Ledger:
     version, division = setup.version, setup.division
     ones = np.ones_like(numbers.max_model_len)
     capacity = _each(lambda b: getattr(setup.card.capacity, b) * ones)
-    requested = _each(lambda b: np.ceil(getattr(capacity, b) * numbers.gpu_memory_utilization))
+    used = 1.0 if setup.on_cpu else numbers.gpu_memory_utilization  # with an explicit cache, vLLM ignores it there
+    requested = _each(lambda b: np.ceil(getattr(capacity, b) * used))
     graphs, outside, idle = np.zeros_like(ones), 0.0, 0.0
     if not setup.on_cpu:
         alone = division.tensor * division.pipeline == 1

@@ -15,12 +15,10 @@ Facts about the CPU backend, from the source of vLLM 0.32.0 (``platforms/cpu.py`
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from workbench.errors import InvalidInput
-from workbench.quantities import GIB
 
 #: Set for every vLLM that the workbench starts: no usage report leaves the machine, no animation in the log.
 ALWAYS: dict[str, str] = {
@@ -31,17 +29,8 @@ ALWAYS: dict[str, str] = {
     "VLLM_DISABLE_LOG_LOGO": "1",
 }
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-_CPU_SPACE = "VLLM_CPU_KVCACHE_SPACE"
-# What a notebook's or another environment's Python leaves behind and must not reach vLLM's own.
-_FOREIGN = (
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "PYTHONSTARTUP",
-    "MPLBACKEND",
-    "VIRTUAL_ENV",
-    "CONDA_PREFIX",
-    _CPU_SPACE,
-)
+# Where it is set it overrides the flag: a plan's cache would silently be another.
+_OVERRIDING = ("VLLM_CPU_KVCACHE_SPACE",)
 
 
 def process_command(command: Sequence[str], python: Path, host: str, port: int) -> list[str]:
@@ -76,7 +65,6 @@ def process_command(command: Sequence[str], python: Path, host: str, port: int) 
 
 def process_environment(
     inherited: Mapping[str, str],
-    python: Path,
     *,
     offline: bool,
     more: Mapping[str, str] | None = None,
@@ -86,40 +74,20 @@ def process_environment(
     Parameters
     ----------
     inherited : mapping
-        The workbench's own, usually ``os.environ``; tokens, CUDA and proxy settings pass through.
-    python : Path
-        The environment's interpreter; its folder comes first on PATH (compilers and tools of the environment).
+        What programs of its environment run with; tokens, CUDA and proxy settings pass through.
     offline : bool
         Whether the model is a local folder, so that nothing needs to be asked of Hugging Face.
     more : mapping, optional
         Set last: what the plan or the user asks for.
+
+    Examples
+    --------
+    >>> process_environment({"VLLM_CPU_KVCACHE_SPACE": "40"}, offline=True)["HF_HUB_OFFLINE"]
+    '1'
     """
-    environment = {name: value for name, value in inherited.items() if name not in _FOREIGN}
-    environment["PATH"] = os.pathsep.join([str(python.parent), inherited.get("PATH", os.defpath)])
+    environment = {name: value for name, value in inherited.items() if name not in _OVERRIDING}
     environment.update(ALWAYS)
     if offline:
         environment.update(_OFFLINE)
     environment.update(more or {})
     return environment
-
-
-def cpu_cache_variables(kv_cache_memory_bytes: int | None, command: Sequence[str]) -> dict[str, str]:
-    """``VLLM_CPU_KVCACHE_SPACE`` where the command itself does not set the cache.
-
-    Raises
-    ------
-    InvalidInput
-        The size is not whole GiB, which is all that the variable can say.
-
-    Examples
-    --------
-    >>> cpu_cache_variables(2 * 2**30, ["vllm", "serve", "m"])
-    {'VLLM_CPU_KVCACHE_SPACE': '2'}
-    >>> cpu_cache_variables(2 * 2**30, ["vllm", "serve", "m", "--kv-cache-memory-bytes", "2147483648"])
-    {}
-    """
-    if kv_cache_memory_bytes is None or any(word.startswith("--kv-cache-memory") for word in command):
-        return {}
-    if kv_cache_memory_bytes % GIB:
-        raise InvalidInput("on a CPU, kv_cache_memory_bytes must be a multiple of 1 GiB (1073741824 bytes)")
-    return {_CPU_SPACE: str(kv_cache_memory_bytes // GIB)}

@@ -95,7 +95,7 @@ _STAGE_SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"Starting to load model|Loading (?:model )?weights|Loading \w+ checkpoint shards|"
             r"Model loading took|Checkpoint size",
         ),
-        ("starting", r"vLLM (?:API )?server version|Initializing an? (?:V\d )?LLM engine|non-default args"),
+        ("starting", r"vLLM (?:API )?server version|Initializing an? (?:V\d )?LLM engine"),
     )
 )
 _SHARE = re.compile(

@@ -1,0 +1,104 @@
+"""A Deployment in vLLM's own words: the ``vllm serve`` line and its environment variables."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+
+from workbench.deployment import Deployment
+from workbench.formats import SCHEMES
+from workbench.quantities import GIB
+
+#: Fields written as ``--name value`` when they are set.
+_VALUES = (
+    "max_model_len",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "gpu_memory_utilization",
+    "kv_cache_memory_bytes",
+    "block_size",
+)
+#: Fields written as ``--name`` or ``--no-name``.
+_SWITCHES = ("enable_prefix_caching", "enable_chunked_prefill")
+
+
+def environment(deployment: Deployment) -> dict[str, str]:
+    """Environment variables the engine needs besides its flags.
+
+    On a CPU the KV cache is set in whole GiB by ``VLLM_CPU_KVCACHE_SPACE``.
+    """
+    if deployment.gpu != "cpu" or deployment.kv_cache_memory_bytes is None:
+        return {}
+    if deployment.kv_cache_memory_bytes % GIB:
+        return {}
+    return {"VLLM_CPU_KVCACHE_SPACE": str(deployment.kv_cache_memory_bytes // GIB)}
+
+
+def command(deployment: Deployment, model: str, *, quantization_in_checkpoint: bool = False) -> list[str]:
+    """The ``vllm serve`` command of a deployment, as separate words.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Only what differs from the engine's default becomes a flag.
+    model : str
+        Hub id or folder.
+    quantization_in_checkpoint : bool
+        Whether the checkpoint says itself how it is quantised (vLLM then needs no flag).
+
+    Examples
+    --------
+    >>> " ".join(command(Deployment(gpu="L40S", tensor_parallel_size=2, max_model_len=8192), "org/model"))
+    'vllm serve org/model --tensor-parallel-size 2 --max-model-len 8192'
+    """
+    words = ["vllm", "serve", model]
+    for name in ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size"):
+        if getattr(deployment, name) > 1:
+            words += [_flag(name), str(getattr(deployment, name))]
+    if deployment.enable_expert_parallel:
+        words.append("--enable-expert-parallel")
+    scheme = SCHEMES[deployment.quantization] if deployment.quantization else None
+    if scheme is not None and not scheme.quantized:
+        words += ["--dtype", scheme.vllm]
+    elif deployment.dtype != "auto":
+        words += ["--dtype", deployment.dtype]
+    if scheme is not None and scheme.quantized and scheme.online and not quantization_in_checkpoint:
+        words += ["--quantization", scheme.vllm]
+    if deployment.kv_cache_dtype != "auto":
+        words += ["--kv-cache-dtype", deployment.kv_cache_dtype]
+    by_variable = environment(deployment)
+    for name in _VALUES:
+        value = getattr(deployment, name)
+        if value is not None and not (name == "kv_cache_memory_bytes" and by_variable):
+            words += [_flag(name), _text(value)]
+    for name in _SWITCHES:
+        value = getattr(deployment, name)
+        if value is not None:
+            words.append(_flag(name) if value else _flag(name).replace("--", "--no-", 1))
+    if deployment.enforce_eager:
+        words.append("--enforce-eager")
+    return words
+
+
+def shell_line(words: list[str], variables: Mapping[str, str]) -> str:
+    """The command as one line to paste into a POSIX shell.
+
+    >>> shell_line(["vllm", "serve", "my model"], {"A": "1"})
+    "A=1 vllm serve 'my model'"
+    """
+    return " ".join(
+        [*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), shlex.join(words)]
+    )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _text(value: float) -> str:
+    return (
+        str(int(value))
+        if math.isclose(value, round(value)) and value >= 1 and isinstance(value, int)
+        else f"{value}"
+    )

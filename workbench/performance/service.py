@@ -1,0 +1,85 @@
+"""From steps to service: TTFT, TPOT and throughput of a fixed concurrency under continuous batching."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.choices import Numbers, Setup
+from workbench.deployment import Workload
+from workbench.memory.ledger import Floats, Interval, spread
+from workbench.performance.constants import Constants, constants
+from workbench.performance.step import step_time
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Times [s] and rates [tokens/s of the whole deployment]; arrays of shape (rows,)."""
+
+    ttft: Interval
+    tpot: Interval
+    output_tokens_per_s: Interval
+    running: Floats
+    basis: str
+
+
+def running_requests(numbers: Numbers, setup: Setup, kv_cache_tokens: Floats, workload: Workload) -> Floats:
+    """Requests that decode at a time on one replica: what arrives, at most what fits in batch and cache."""
+    arriving = np.ceil(workload.concurrency / setup.division.data) * np.ones_like(kv_cache_tokens)
+    fitting = np.floor(kv_cache_tokens / (workload.isl + workload.osl))
+    return np.asarray(np.clip(np.minimum(arriving, numbers.max_num_seqs), 1, np.maximum(fitting, 1)))
+
+
+def service(
+    setup: Setup,
+    numbers: Numbers,
+    kv_cache_tokens: Floats,
+    workload: Workload,
+    k: Constants | None = None,
+) -> Service:
+    """Steady state at a fixed concurrency.
+
+    A decode step of the running batch takes d; each of the other requests inserts one prefill of time p every OSL
+    tokens, which all wait for, so TPOT = d + share × p × (running − 1) / OSL. A pipeline holds as many batches as
+    it has stages, so each is that much smaller. TTFT is a fixed cost, some prefills (its own and those it meets),
+    and the wait for a place where more arrive than fit.
+
+    Parameters
+    ----------
+    setup, numbers
+        A group of choices.
+    kv_cache_tokens : ndarray
+        Tokens the cache of one replica holds.
+    workload : Workload
+
+    Returns
+    -------
+    Service
+    """
+    k = k or constants(setup.card)
+    running = running_requests(numbers, setup, kv_cache_tokens, workload)
+    one = np.ones_like(running)
+    context = workload.isl + workload.osl / 2
+    batch = np.maximum(running / setup.division.pipeline, 1.0)
+    decode = step_time(
+        setup, k, queries=one, requests=batch, context=context * one, eager=numbers.enforce_eager
+    )
+    prompt = step_time(
+        setup, k, queries=workload.isl * one, requests=one, context=0 * one, eager=numbers.enforce_eager
+    )
+    others = np.maximum(running - 1, 0) / workload.osl
+    tpot = decode + k.prefill_share * others * prompt / setup.division.pipeline
+    arriving = np.ceil(workload.concurrency / setup.division.data)
+    request_time = prompt + workload.osl * tpot
+    waiting = np.maximum(arriving / running - 1, 0) * request_time
+    met = 1 + (k.ttft_prefills - 1) * np.minimum(running - 1, 8) / 8
+    ttft = k.ttft + decode + met * prompt + waiting
+    rate = running * setup.division.data * workload.osl / (prompt * met + workload.osl * tpot)
+    return Service(
+        ttft=spread(ttft, k.spread_ttft / (1 + k.spread_ttft), k.spread_ttft),
+        tpot=spread(tpot, k.spread_tpot / (1 + k.spread_tpot), k.spread_tpot),
+        output_tokens_per_s=spread(rate, k.spread_tpot / (1 + k.spread_tpot), k.spread_tpot),
+        running=running * setup.division.data,
+        basis=k.basis,
+    )

@@ -1,0 +1,128 @@
+"""One evaluation of a grid: ledger, verdict, reasons, speed. A plan is the grid of one row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.choices import Choices, Numbers, Rows, Setup
+from workbench.deployment import Workload
+from workbench.errors import InvalidInput
+from workbench.memory import vllm
+from workbench.memory.ledger import Ledger
+from workbench.performance.service import Service, service
+
+#: What can come of starting the engine, worst first.
+VERDICTS = (
+    "unsupported",
+    "oom_loading",
+    "no_kv_cache",
+    "max_model_len_too_large",
+    "oom_cuda_graphs",
+    "starts",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One evaluated group: its rows of the grid and what was computed for them."""
+
+    rows: Rows
+    setup: Setup
+    numbers: Numbers
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a grid came to.
+
+    Attributes
+    ----------
+    verdict : ndarray of str
+        One of :data:`VERDICTS` for every row.
+    tight : ndarray of bool
+        Fits at the value, not at the pessimistic bound.
+    refusals : dict
+        Row -> why it is unsupported.
+    parts : list of Part
+        Everything computed, by group; a row that could not be set up at all is in none.
+    """
+
+    choices: Choices
+    verdict: npt.NDArray[np.str_]
+    tight: npt.NDArray[np.bool_]
+    refusals: dict[int, str] = field(default_factory=dict)
+    parts: list[Part] = field(default_factory=list)
+
+    def services(self, workload: Workload) -> list[tuple[Part, Service]]:
+        """Speed of every part under a workload."""
+        return [
+            (p, service(p.setup, p.numbers, p.ledger.kv_cache_tokens.value, workload)) for p in self.parts
+        ]
+
+
+def refusal(setup: Setup) -> str | None:
+    """Why vLLM would refuse this setup before it loads anything; None if it would not."""
+    card, scheme = setup.card, setup.scheme
+    capability = card.compute_capability
+    if card.vendor == "Intel" and card.target.startswith("gaudi"):
+        return f"{card.name}: vLLM runs on Gaudi only through a plugin, which is not planned here"
+    if capability is not None and capability < (7, 0):
+        return f"{card.name} has compute capability {card.target}; vLLM needs 7.0 or newer"
+    if capability is not None and capability < scheme.capability:
+        need = ".".join(map(str, scheme.capability))
+        return f"{scheme.title} needs compute capability {need} or newer; {card.name} has {card.target}"
+    if setup.deployment.kv_cache_dtype == "fp8_e5m2" and scheme.id == "fp8":
+        return "kv_cache_dtype fp8_e5m2 is refused with FP8 weights; use fp8"
+    if setup.on_cpu and setup.deployment.gpus > 1:
+        return "a CPU plan has one processor; leave tensor, pipeline and data parallel sizes at 1"
+    return setup.division.obstacle(setup.model, scheme)
+
+
+def evaluate(choices: Choices) -> Evaluation:
+    """Memory and verdict of every row of a grid."""
+    result = Evaluation(
+        choices, np.full(choices.size, "unsupported", dtype="<U24"), np.zeros(choices.size, dtype=bool)
+    )
+    for rows, setup, numbers in choices.groups():
+        reason = str(setup) if isinstance(setup, InvalidInput) else refusal(setup)
+        if isinstance(setup, InvalidInput):
+            result.refusals.update(dict.fromkeys(rows.tolist(), str(reason)))
+            continue
+        if reason is not None and setup.division.obstacle(setup.model, setup.scheme):
+            result.refusals.update(dict.fromkeys(rows.tolist(), reason))
+            continue
+        ledger = vllm.ledger(setup, numbers)
+        result.parts.append(Part(rows, setup, numbers, ledger))
+        if reason is not None:
+            result.refusals.update(dict.fromkeys(rows.tolist(), reason))
+            continue
+        result.verdict[rows] = _verdicts(setup, numbers, ledger)
+        pessimistic = np.minimum(ledger.max_concurrency.low, ledger.kv_cache.low)
+        result.tight[rows] = (result.verdict[rows] == "starts") & (
+            (ledger.max_concurrency.low < 1) | (pessimistic <= 0)
+        )
+    return result
+
+
+def _verdicts(setup: Setup, numbers: Numbers, ledger: Ledger) -> npt.NDArray[np.str_]:
+    capacity = ledger.capacity.value
+    cache = numbers.kv_cache_memory_bytes
+    fixed = np.where(np.isnan(cache), 0.0, cache)  # an absolute cache does not shrink to what is left
+    loading = ledger.weights.value + ledger.idle + ledger.non_torch.value
+    graphs = np.where(ledger.graphs_in_budget & (fixed == 0), 0.0, ledger.cuda_graphs.value)
+    total = np.where(
+        fixed > 0, loading + ledger.activation_peak.value + fixed, ledger.requested.value + ledger.idle
+    )
+    conditions: Sequence[npt.NDArray[np.bool_]] = (
+        (loading > capacity) | ((fixed > 0) & (total > capacity)),
+        ledger.kv_cache.value <= 0,
+        (ledger.max_concurrency.value < 1) | (numbers.max_model_len > setup.model.max_model_len),
+        total + graphs > capacity,
+    )
+    names = ["oom_loading", "no_kv_cache", "max_model_len_too_large", "oom_cuda_graphs"]
+    return np.asarray(np.select(list(conditions), names, default="starts").astype("<U24"))
