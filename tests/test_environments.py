@@ -199,7 +199,7 @@ def test_a_wrong_build_of_torch_is_refused(place, tmp_path):
     (place / "small.constraints.txt").write_text("torch==9.0\n")
     write(place, ["torch"], more='torch = "cpu"\nimports = ["torch"]')
     if sys.platform == "linux":
-        with pytest.raises(MissingPart, match=r"Cannot install torch|no CPU build of torch"):
+        with pytest.raises(MissingPart, match=r"no CPU build of torch"):
             environments.ensure("small")
     assert left() == []
 
@@ -262,11 +262,13 @@ def test_own_python_and_own_wheel(place, tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBENCH_SMALL_WHEEL", str(wheel(tmp_path, "mine")))
     built = environments.ensure("small")
     assert "WORKBENCH_SMALL_WHEEL names" in built.note
-    assert built.versions()["mine"].startswith("@") or "mine" in (built.path / build.FREEZE).read_text()
+    assert built.versions()["mine"] == "1.0"
+    assert "mine @ file:" in (built.path / build.FREEZE).read_text()
 
     monkeypatch.setenv("WORKBENCH_SMALL_PYTHON", sys.executable)
     own = environments.ensure("small")
     assert (own.own, own.python, own.built, own.size_bytes()) == (True, Path(sys.executable), True, 0)
+    assert "pytest" in own.versions()
     monkeypatch.setenv("WORKBENCH_SMALL_PYTHON", str(tmp_path / "nowhere"))
     with pytest.raises(MissingPart, match="WORKBENCH_SMALL_PYTHON names"):
         environments.ensure("small")

@@ -29,12 +29,12 @@ from pathlib import Path
 
 from workbench.environments import recipe as recipes
 from workbench.environments.build import (
-    FREEZE,
     MARKER,
     BuildCancelled,
     Builder,
     clean_environ,
     folder_bytes,
+    installed,
     users,
 )
 from workbench.errors import MissingPart, WorkbenchError
@@ -107,12 +107,13 @@ class Environment:
         return int(json.loads((self.path / MARKER).read_text())["bytes"])
 
     def versions(self) -> dict[str, str]:
-        """Installed packages and their versions, as pip saw them after the build; empty when it is not ours."""
-        try:
-            lines = (self.path / FREEZE).read_text().splitlines()
-        except OSError:
+        """Installed packages and their versions; empty when it is not built."""
+        if not self.built:
             return {}
-        return dict(line.split("==", 1) for line in lines if "==" in line)
+        if self.own:
+            return installed(self.python)
+        versions: dict[str, str] = json.loads((self.path / MARKER).read_text())["versions"]
+        return versions
 
     def environ(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
         """Environment variables for a program of this environment.
@@ -166,17 +167,9 @@ def get(name: str) -> Environment:
 
 @cache
 def _nvidia_gpu() -> bool:
-    """Whether the NVIDIA driver answers and shows at least one GPU."""
-    try:
-        import pynvml
+    from workbench import machine
 
-        pynvml.nvmlInit()
-        try:
-            return bool(pynvml.nvmlDeviceGetCount() > 0)
-        finally:
-            pynvml.nvmlShutdown()
-    except Exception:  # no library, no driver, no permission: in any case no usable GPU
-        return False
+    return machine.has_usable_gpu()
 
 
 def _torch_build(recipe: recipes.Recipe) -> str:

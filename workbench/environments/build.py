@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -75,6 +76,22 @@ def users(folder: Path) -> list[psutil.Process]:
             if process.pid != os.getpid() and any(word.startswith(inside) for word in process.cmdline()):
                 found.append(process)
     return found
+
+
+def installed(python: Path) -> dict[str, str]:
+    """Packages and versions that a Python finds, asked of it."""
+    code = (
+        "import json; from importlib.metadata import distributions as all;"
+        "print(json.dumps({d.metadata['Name']: d.version for d in all()}))"
+    )
+    command = [str(python), "-I", "-c", code]
+    try:
+        done = subprocess.run(
+            command, env=clean_environ(), capture_output=True, text=True, check=True, timeout=60
+        )
+        return dict(sorted(json.loads(done.stdout).items()))
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return {}
 
 
 def folder_bytes(folder: Path) -> int:
@@ -272,6 +289,7 @@ class Builder:
             "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seconds": round(seconds, 1),
             "bytes": folder_bytes(self.folder),
+            "versions": installed(self.python),
         }
         new = self.folder / (MARKER + ".new")
         new.write_text(json.dumps(facts, indent=2) + "\n")

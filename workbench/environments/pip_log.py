@@ -99,7 +99,7 @@ _MEANINGS = [
         "ask whoever runs your package index",
     ),
     (
-        r"No matching distribution found for torch==\S+\+cpu",
+        r"No matching distribution found for torch==\S+\+cpu|\(constraint\) torch==\S+\+cpu",
         "no CPU build of torch can be reached, and the usual one would bring gigabytes of CUDA: allow "
         "https://download.pytorch.org/whl/cpu, or name a mirror of it in PIP_EXTRA_INDEX_URL",
     ),
