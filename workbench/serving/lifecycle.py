@@ -7,11 +7,10 @@ holds no reference to that object, so that a server nobody holds any more can be
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -53,21 +52,24 @@ class Order:
     ----------
     command : tuple of str
         ``vllm serve MODEL …`` without an address.
-    offline : bool
-        The model is a local folder.
     environment : str
         Name of the environment that runs it.
-    variables : tuple of (name, value)
+    offline : bool
+        The model is a local folder.
+    variables : mapping
         Further environment variables.
     port : int or None
         As named by the user.
+    fetch : callable, optional
+        Makes the model's folder first, telling its progress; the folder then takes MODEL's place.
     """
 
     command: tuple[str, ...]
-    offline: bool
     environment: str
-    variables: tuple[tuple[str, str], ...] = ()
+    offline: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
     port: int | None = None
+    fetch: Callable[[Callable[[Progress], None]], Path] | None = None
 
 
 class _Stopped(Exception):
@@ -136,7 +138,11 @@ class Lifecycle:
 
     def _run(self) -> None:
         try:
-            environment = environments.ensure(self.order.environment, self._building)
+            if self.order.fetch is not None:
+                folder = str(self.order.fetch(self._preparing))
+                command = (*self.order.command[:2], folder, *self.order.command[3:])
+                self.order = replace(self.order, command=command, offline=True, fetch=None)
+            environment = environments.ensure(self.order.environment, self._preparing, self._stopping)
             for left in reversed(range(_PORTS_TO_TRY)):
                 failure = self._start_and_watch(environment)
                 # Somebody took the port between our look and vLLM's: with no port named, take another.
@@ -145,7 +151,7 @@ class Lifecycle:
                 self.reservation.release()
                 self.reservation = Reservation()
             self._fail(failure)
-        except _Stopped:
+        except (_Stopped, environments.BuildCancelled):
             pass
         except WorkbenchError as error:
             self._fail(Failure("workbench", "", str(error)))
@@ -160,12 +166,11 @@ class Lifecycle:
             if self._stopping.is_set():
                 self._settle("stopped")
 
-    def _building(self, progress: Progress) -> None:
+    def _preparing(self, progress: Progress) -> None:
         if self._stopping.is_set():
             raise _Stopped
-        self._say(
-            Progress(0.0, STAGES["environment"], progress.detail or progress.stage, progress.seconds_left)
-        )
+        detail = " · ".join(part for part in (progress.stage, progress.detail) if part)
+        self._say(Progress(0.0, STAGES["environment"], detail, progress.seconds_left))
 
     def _start_and_watch(self, environment: Environment) -> Failure:
         """Start once and stay until it ends; why it ended."""
@@ -174,10 +179,11 @@ class Lifecycle:
         self._reader, self._read_to, self._half_line = LogReader(), 0, b""
         self.log_path.unlink(missing_ok=True)
         self._say(Progress(_BEGINS["starting"], STAGES["starting"]))
+        self._begin = time.monotonic()
         self._process = Supervised(
             launch.process_command(self.order.command, environment.python, HOST, self.reservation.port),
             env=launch.process_environment(
-                os.environ, environment.python, offline=self.order.offline, more=dict(self.order.variables)
+                environment.environ(), offline=self.order.offline, more=self.order.variables
             ),
             log=self.log_path,
         )

@@ -122,7 +122,7 @@ class Server:
 
     @property
     def ready_seconds(self) -> float | None:
-        """From the order to the first healthy answer, without building the environment [s]."""
+        """From the start of the process to its first healthy answer [s]."""
         return self._life.ready_seconds if self._life else None
 
     @property

@@ -33,8 +33,8 @@ CAUSES = [
     (
         "max_model_len_too_large",
         "ValueError: To serve at least one request with the model's max seq len (131072), (16.0 GiB KV cache is "
-        "needed, which is larger than the available KV cache memory (4.12 GiB). Based on the available memory, the estimated "
-        "maximum model length is 33744. Try increasing `gpu_memory_utilization` or decreasing `max_model_len`.",
+        "needed, which is larger than the available KV cache memory (4.12 GiB). Based on the available memory, the "
+        "estimated maximum model length is 33744. Try increasing it.",
         "Set max_model_len to 33744 or less",
     ),
     (
@@ -143,7 +143,7 @@ def test_validation_errors_are_said_without_their_wrapping() -> None:
     (APIServer pid=1) pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig
     (APIServer pid=1)   Value error, User-specified max_model_len (99999) is greater than the derived max_model_len \
 (max_position_embeddings=2048.0 or model_max_length=None in model's config.json). To allow overriding this maximum, \
-set the env var VLLM_ALLOW_LONG_MAX_MODEL_LEN=1. [type=value_error, input_value=ArgsKwargs((), {}), input_type=ArgsKwargs]
+set the env var VLLM_ALLOW_LONG_MAX_MODEL_LEN=1. [type=value_error, input_value=ArgsKwargs((), {})]
     (APIServer pid=1)     For further information visit https://errors.pydantic.dev/2.13/v/value_error"""
     failure = read_failure(log.splitlines(), 1)
     assert failure.kind == "max_model_len_too_large"

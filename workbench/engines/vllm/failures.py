@@ -37,7 +37,7 @@ class Failure:
     def __str__(self) -> str:
         if not self.line:
             return self.advice
-        return f"{self.advice} vLLM said: {self.line}"
+        return f"{self.advice} vLLM said: {_opening(self.line)}"
 
 
 _Advice = str | Callable[[re.Match[str]], str]
@@ -388,6 +388,12 @@ def _first_exception(messages: Sequence[str]) -> str:
 def _filled(advice: str, match: re.Match[str]) -> str:
     groups = {name: value or "" for name, value in match.groupdict().items()}
     return advice.format(**groups) if groups else advice
+
+
+def _opening(text: str, enough: int = 160, most: int = 320) -> str:
+    """The first sentences, up to some length: the rest of such a line repeats the advice."""
+    end = text.find(". ", enough)
+    return text[: end + 1] if 0 <= end < most else text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _short(text: str) -> str:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 
 from workbench.quantities import GIB
 
-# In the order in which a start passes them. "environment" is ours: vLLM is not running yet.
+# In the order in which a start passes them. "environment" is ours: vLLM is not running yet; what it needs is made.
 STAGES: dict[str, str] = {
-    "environment": "preparing the environment",
+    "environment": "preparing",
     "starting": "starting vLLM",
     "loading": "loading the weights",
     "compiling": "compiling the model",
@@ -88,7 +88,7 @@ _STAGE_SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         (
             "compiling",
-            r"Warming up model for the compilation|Dynamo bytecode|torch\.compile|Compiling a graph",
+            r"Warming up model for the compilation|Dynamo bytecode|torch\.compile t(?:ook|akes)|Compiling a graph",
         ),
         (
             "loading",

@@ -1,0 +1,159 @@
+"""``wb.serve``: from a plan, a folder, a model's name or a URL to a :class:`Server`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench import cpu, environments
+from workbench.deployment import Deployment, check_fields
+from workbench.engines.vllm import flags
+from workbench.errors import InvalidInput, UnknownName, UnsupportedModel
+from workbench.planner import Plan, plan
+from workbench.progress import Progress
+from workbench.serving.lifecycle import Order
+from workbench.serving.server import Server
+
+BUILTIN = "builtin"
+
+
+def serve(
+    source: Plan | str | Path,
+    *,
+    port: int | None = None,
+    wait: bool = False,
+    model: str | Path | None = None,
+    api_key: str | None = None,
+    arguments: Sequence[str] = (),
+    **deployment: Any,
+) -> Server:
+    """Start vLLM, or attach to a server that runs.
+
+    Returns at once; the server comes up in the background (:attr:`Server.status`, :meth:`Server.wait_ready`). It runs
+    on this machine's own address only, in the CUDA build where there is an NVIDIA GPU and in the CPU build elsewhere
+    or where the plan is for a CPU; an environment that is missing is built first.
+
+    Parameters
+    ----------
+    source : Plan, str or Path
+        A plan (its own flags are used), a model's folder, a model id, "builtin", or the ``http://…`` address of a
+        running server, which is then neither started nor stopped.
+    port : int, optional
+        By default a free one.
+    wait : bool
+        Return only when it is ready; raises if it fails.
+    model : str or Path, optional
+        What to load instead of what the plan names: the folder of the quantised model, for one.
+    api_key : str, optional
+        For a running server that wants one.
+    arguments : sequence of str
+        Further flags of ``vllm serve``, as they are.
+    **deployment
+        Fields of :class:`workbench.Deployment`: ``max_model_len``, ``enforce_eager`` (starts sooner, runs slower) …
+
+    Returns
+    -------
+    Server
+
+    Raises
+    ------
+    InvalidInput
+        The port is taken; the plan is for a GPU and this machine has none; a setting is out of range.
+    UnknownName
+        No such folder or model, or no such deployment field.
+
+    Notes
+    -----
+    A model that needs code of its own (``trust_remote_code``) does not start unless ``arguments`` says so.
+    """
+    if isinstance(source, str) and source.startswith(("http://", "https://")):
+        if port is not None or deployment or model is not None or arguments:
+            raise InvalidInput("a running server keeps its own settings; give its address alone")
+        return Server(url=source, api_key=api_key)
+    check_fields(deployment)
+    planned, chosen, target = _planned(source, deployment)
+    target = str(model) if model is not None else target
+    fetch = _builtin_folder if target == BUILTIN else None
+    folder = Path(target).expanduser()
+    if fetch is None and not folder.is_dir() and (folder.is_absolute() or target.startswith((".", "~"))):
+        raise InvalidInput(f"there is no folder {target}")
+    words = flags.command(
+        chosen, _target(target), quantization_in_checkpoint=_says_its_quantization(folder, chosen)
+    )
+    if fetch is not None:
+        words += ["--served-model-name", BUILTIN]
+    order = Order(
+        command=(*words, *arguments),
+        environment=_environment_for(chosen),
+        offline=folder.is_dir(),
+        variables=flags.environment(chosen),
+        port=port,
+        fetch=fetch,
+    )
+    server = Server(order, plan=planned)
+    return server.wait_ready() if wait else server
+
+
+def _planned(source: Plan | str | Path, deployment: dict[str, Any]) -> tuple[Plan | None, Deployment, str]:
+    """The plan if there can be one, what is deployed, and what the engine loads."""
+    if isinstance(source, Plan):
+        if deployment:
+            fields = {**source.deployment.to_dict(), **deployment}
+            source = plan(source.model, workload=source.workload, **fields)
+        return source, source.deployment, source.checkpoint
+    fields = {"gpu": _card_here(), **deployment}
+    target = str(source)
+    try:
+        made = plan(target, **fields)
+    except (UnknownName, UnsupportedModel):
+        # vLLM serves models that the workbench cannot size; there is then no plan to compare with.
+        if cpu.is_cpu(fields["gpu"]):
+            fields = {"kv_cache_memory_bytes": cpu.KV_CACHE, **fields, "gpu": cpu.NAME}
+        return None, Deployment(**fields), target
+    return made, made.deployment, made.checkpoint
+
+
+def _target(target: str) -> str:
+    folder = Path(target).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else target
+
+
+def _says_its_quantization(folder: Path, chosen: Deployment) -> bool:
+    """Whether the folder is quantised already, so that vLLM needs no flag for what the plan quantises."""
+    from workbench.architecture import Model
+    from workbench.formats import checkpoint_scheme
+
+    if chosen.quantization is None or not folder.is_dir():
+        return True
+    try:
+        return checkpoint_scheme(Model.from_config(folder)) is not None
+    except (UnknownName, UnsupportedModel, InvalidInput):
+        return True
+
+
+def _card_here() -> str:
+    """This machine's card as a Deployment names it."""
+    from workbench import machine
+
+    if environments.for_serving().name == "vllm-cpu":
+        return cpu.NAME
+    known = next((device.gpu for device in machine.gpus() if device.usable and device.gpu), None)
+    return known or "L40S"  # of a card that no table holds; the name has no part in the flags
+
+
+def _environment_for(chosen: Deployment) -> str:
+    here = environments.for_serving().name
+    if cpu.is_cpu(chosen.gpu):
+        return "vllm-cpu"
+    if here == "vllm-cpu":
+        raise InvalidInput(
+            f"the plan is for {chosen.gpu} and this machine has no NVIDIA GPU; plan with gpu='cpu' to try it here"
+        )
+    return here
+
+
+def _builtin_folder(tell: Callable[[Progress], None]) -> Path:
+    from workbench import builtin
+
+    return builtin.ensure(tell)
