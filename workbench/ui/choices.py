@@ -32,6 +32,7 @@ DEFAULTS: Mapping[str, Any] = {
     "max_model_len": 8192,
     "kv_cache_dtype": "auto",
     "gpu_memory_utilization": None,
+    "kv_cache_memory_bytes": None,
     "max_num_seqs": None,
     "max_num_batched_tokens": None,
     "enforce_eager": False,
@@ -65,6 +66,39 @@ OWN_GPU_FIELDS = [
     {"name": "pcie_gb_s", "label": "PCIe, one way", "unit": "GB/s"},
     {"name": "usd_per_hour", "label": "Price", "unit": "USD/h"},
 ]
+
+
+CPU = {"value": "cpu", "label": "CPU, no GPU", "detail": "vLLM's CPU build, small models", "search": "processor"}
+
+
+#: How the page calls the fields that messages name.
+LABELS = {
+    "tensor_parallel_size": "The number of GPUs",
+    "pipeline_parallel_size": "Pipeline parallel",
+    "data_parallel_size": "The number of replicas",
+    "max_model_len": "The context length",
+    "gpu_memory_utilization": "GPU memory utilisation",
+    "kv_cache_memory_bytes": "The KV cache",
+    "max_num_seqs": "The most sequences at once",
+    "max_num_batched_tokens": "The number of batched tokens",
+    "isl": "The number of input tokens",
+    "osl": "The number of output tokens",
+    "concurrency": "The number of concurrent requests",
+}
+
+
+def in_words(message: str) -> str:
+    """A message that begins with a field's name, with the page's words for it.
+
+    >>> in_words("isl is 0; it must be a whole number of at least 1")
+    'The number of input tokens is 0; it must be a whole number of at least 1'
+    >>> in_words("concurrency is None; it must be a whole number of at least 1")
+    'The number of concurrent requests is empty; it must be a whole number of at least 1'
+    """
+    name, space, rest = message.partition(" ")
+    if name not in LABELS:
+        return message
+    return LABELS[name] + space + rest.replace("is None;", "is empty;", 1)
 
 
 def show_parameters(count: float) -> str:
@@ -107,7 +141,7 @@ def options() -> Mapping[str, Any]:
         "defaults": dict(DEFAULTS),
         "engine_defaults": {"gpu_memory_utilization": versions.version(None).gpu_memory_utilization},
         "engine_versions": engine,
-        "gpus": [_gpu_option(hardware.gpu(name)) for name in hardware.names()],
+        "gpus": [_gpu_option(hardware.gpu(name)) for name in hardware.names()] + [CPU],
         "models": [_model_option(name) for name in catalog.names()],
         "schemes": schemes,
         "kv_dtypes": [

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import traitlets
 
+from workbench import cpu
 from workbench.errors import WorkbenchError
-from workbench.quantities import GIB
+from workbench.quantities import show_usd
 from workbench.ui import choices
 from workbench.ui.panel import Panel, Refused, log, sentence
 
@@ -32,7 +32,7 @@ class PlannerPanel(Panel):
         What is chosen. Assigning a part of it changes that part; what cannot be is refused with a
         ``traitlets.TraitError`` whose message says why, and the last good choice stays.
     answer : dict
-        The plan of that choice as ``plan.to_json`` writes it, and the texts around it.
+        The plan of that choice as ``plan.to_dict`` writes it, and the texts around it.
     plan : workbench.planner.Plan
         The plan itself.
 
@@ -82,7 +82,8 @@ class PlannerPanel(Panel):
         except Refused:
             raise
         except WorkbenchError as error:
-            raise Refused(sentence(error), _field_of(error, before, proposed)) from error
+            words = sentence(WorkbenchError(choices.in_words(str(error))))
+            raise Refused(words, _field_of(error, before, proposed)) from error
         except Exception as error:
             # Whatever the planner trips over must leave the last good answer and a sentence in the page.
             log.exception("the planner failed on %r", proposed)
@@ -130,26 +131,29 @@ def _field_of(error: WorkbenchError, before: Mapping[str, Any], proposed: Mappin
 
 
 def answer(plan: Any, choice: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page draws for a plan."""
-    fields = plan.to_json()
-    command = fields.get("command") or ""
-    card = fields["deployment"]["gpu"] if choice["own_gpu"] is None else choice["own_gpu"].get("name") or "My GPU"
+    """What the page draws for a plan: the plan's own JSON and the sentences around it."""
+    fields = plan.to_dict()
+    # The page has the choice already, and a config.json can be long.
+    del fields["config"]
     return {
         "plan": fields,
-        "gpu": card,
-        "summary": summary(fields, card),
-        "limits": [text[:1].upper() + text[1:] for text in fields["reasons"][0 if fields["fits"] else 1 :]],
-        "command": command if isinstance(command, str) else shlex.join(command),
+        "card": plan.card.name,
+        "summary": summary(plan),
+        "limits": [text[:1].upper() + text[1:] for text in plan.reasons[0 if plan.fits else 1 :]],
         "python": choices.python(choice),
         "max_context": plan.model.max_model_len,
+        "max_model_len": plan.deployment.max_model_len or plan.model.max_model_len,
     }
 
 
-def summary(plan: Mapping[str, Any], card: str) -> str:
+def summary(plan: Any) -> str:
     """One sentence under the verdict."""
-    if not plan["fits"]:
-        return sentence(WorkbenchError(plan["reasons"][0])) if plan["reasons"] else ""
-    deployment, memory = plan["deployment"], plan["memory"]
-    count = deployment["tensor_parallel_size"] * deployment["pipeline_parallel_size"]
-    on = f"one {card}" if count == 1 else f"{count} × {card}"
-    return f"On {on}, with {memory['kv_cache']['value'] / GIB:,.1f} GiB a GPU left for the KV cache."
+    if not plan.fits:
+        return sentence(WorkbenchError(plan.reasons[0])) if plan.reasons else ""
+    deployment = plan.deployment
+    where = plan.card.name
+    if not cpu.is_cpu(deployment.gpu):
+        where = f"one {where}" if deployment.gpus == 1 else f"{deployment.gpus} × {where}"
+    price = plan.usd_per_hour
+    cost = f", about {show_usd(price.value)} an hour" if price else ""
+    return f"{plan.model.id.rsplit('/', 1)[-1]} on {where}{cost}."

@@ -1,5 +1,5 @@
 import {
-  basisTag, checkbox, code, combobox, duration, field, gib, h, inApp, interval, milliseconds, mount, number,
+  GIB, basisTag, checkbox, code, combobox, duration, field, gib, h, inApp, interval, milliseconds, mount, number,
   numberBox, percent, powers, segments, select, short, table, tokens, uid, usd, watchKernel, whole,
 } from "./shared.js";
 
@@ -22,6 +22,8 @@ const titles = {
   oom_cuda_graphs: "Does not start: CUDA graphs run out of memory",
   unsupported: "Not supported",
 };
+
+const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 
 const doublings = (from, to) => {
   const list = [];
@@ -75,7 +77,7 @@ function headline(value, unit, label, estimate, format) {
   );
 }
 
-function headlines(plan, deployment) {
+function headlines(plan, length) {
   const { memory, performance } = plan;
   const list = [];
   if (!plan.fits) {
@@ -84,7 +86,6 @@ function headlines(plan, deployment) {
     if (memory?.kv_cache_tokens) list.push(headline(short(memory.kv_cache_tokens.value), "tokens", "room in the KV cache", memory.kv_cache_tokens, short));
     return list;
   }
-  const length = deployment.max_model_len;
   list.push(headline(short(memory.kv_cache_tokens.value), "tokens", "KV cache", memory.kv_cache_tokens, short));
   list.push(headline(`${number(memory.max_concurrency.value)}×`, "", `requests of ${tokens(length)} at once`, memory.max_concurrency, number));
   if (performance?.tpot) {
@@ -105,7 +106,7 @@ function memoryBar(memory, gpu) {
   const x = (bytes) => `${(bytes / scale) * 100}%`;
   const over = used > memory.capacity;
   const label =
-    `Memory of one ${gpu}: ` +
+    `Memory of ${gpu}: ` +
     parts.map(([key, name], i) => (values[i] ? `${name} ${gib(values[i])} GiB` : null)).filter(Boolean).join(", ") +
     `; vLLM may use ${gib(memory.requested)} of ${gib(memory.capacity)} GiB`;
   // Shifted by its own share of its own width, the text stays inside at both ends.
@@ -146,7 +147,7 @@ function memoryTable(memory) {
   const rows = parts.filter(([key]) => memory[key] && (memory[key].value !== 0 || memory[key].high !== 0)).map(([key, name]) => ({ key, name, estimate: memory[key] }));
   return table(
     [
-      { title: "On each GPU", header: true, cell: (r) => [h("span", { class: `wb-swatch wb-${r.key}`, "aria-hidden": "true" }), r.name] },
+      { title: "Each GPU", header: true, cell: (r) => [h("span", { class: `wb-swatch wb-${r.key}`, "aria-hidden": "true" }), r.name] },
       { title: "GiB", right: true, cell: (r) => (r.estimate.value < 0 ? h("span", { class: "wb-bad" }, `${gib(-r.estimate.value)} short`) : gib(r.estimate.value)) },
       { title: "90 % interval", right: true, cell: (r) => h("span", { class: "wb-muted" }, r.estimate.value < 0 ? "" : interval(r.estimate, gib)) },
       { title: "Share", right: true, cell: (r) => h("span", { class: "wb-muted" }, percent(Math.max(r.estimate.value, 0) / memory.capacity)) },
@@ -265,6 +266,13 @@ function panel(root, model) {
     utilization.style.setProperty("--wb-fill", `${((utilization.value - 0.5) / 0.49) * 100}%`);
   };
 
+  const gibBox = () => {
+    const box = numberBox((value) => change({ kv_cache_memory_bytes: value == null ? null : Math.round(value * GIB) }), { min: 0, step: 0.5, placeholder: "what is left" });
+    const show = box.show;
+    box.show = (bytes) => show(bytes == null ? null : bytes / GIB);
+    return box;
+  };
+
   const defaultOf = (name) => {
     const value = options.engine_defaults[name];
     return value == null ? "vLLM’s default" : `${value} (vLLM’s default)`;
@@ -272,7 +280,7 @@ function panel(root, model) {
   const eager = checkbox("Without CUDA graphs (enforce eager)", set("enforce_eager"));
   fields.enforce_eager = { root: eager, show: eager.show };
   const prefix = checkbox("Prefix caching", set("enable_prefix_caching"));
-  fields.enable_prefix_caching = { root: prefix, show: prefix.show };
+  fields.enable_prefix_caching = { root: prefix, show: (value) => prefix.show(value ?? true) }; // on, unless said otherwise
 
   const choices = h(
     "form",
@@ -309,6 +317,7 @@ function panel(root, model) {
         simple("max_num_seqs", "Max. sequences", numberBox(set("max_num_seqs"), { min: 1, step: 1, placeholder: defaultOf("max_num_seqs") })),
         simple("max_num_batched_tokens", "Batched tokens", numberBox(set("max_num_batched_tokens"), { min: 1, step: 1, placeholder: defaultOf("max_num_batched_tokens") })),
       ),
+      simple("kv_cache_memory_bytes", "KV cache, fixed [GiB]", gibBox()),
       options.engine_versions?.length ? simple("engine_version", "vLLM version", select(options.engine_versions, set("engine_version"))) : null,
       eager,
       prefix,
@@ -320,8 +329,13 @@ function panel(root, model) {
     const box = root.querySelector(name === "gpu" ? ".wb-own-gpu" : ".wb-own-model");
     box.hidden = false;
     fields[name].show(draft[name]);
-    if (name === "gpu" && !draft.own_gpu) change({ own_gpu: { ...options.own_gpu } });
-    box.querySelector("input, textarea").focus();
+    if (name === "gpu") {
+      fields.own_gpu.show(draft.own_gpu ?? options.own_gpu);
+      if (!draft.own_gpu) change({ own_gpu: { ...options.own_gpu } });
+    }
+    const first = box.querySelector("input, textarea");
+    first.focus();
+    first.select();
   }
 
   function ownGpu() {
@@ -453,18 +467,18 @@ function panel(root, model) {
         h(
           "button",
           { type: "button", class: "wb-fix", onclick: () => { change(fix.change); verdict.scrollIntoView({ block: "nearest" }); } },
-          h("span", {}, fix.text),
-          fix.usd_per_hour != null ? h("small", {}, `${usd(fix.usd_per_hour)} an hour`) : fix.cost ? h("small", {}, String(fix.cost)) : null,
+          h("span", {}, capital(fix.text)),
+          h("small", {}, [fix.cost, fix.usd_per_hour == null ? null : `${usd(fix.usd_per_hour)} an hour`].filter(Boolean).join(" · ")),
         ),
       ),
     ]);
-    draw(numbers, [plan.fits, plan.memory, plan.performance, plan.deployment], () => headlines(plan, plan.deployment));
-    draw(bar, [plan.memory, got.gpu], () => (plan.memory ? memoryBar(plan.memory, got.gpu) : []));
+    draw(numbers, [plan.fits, plan.memory, plan.performance, got.max_model_len], () => headlines(plan, got.max_model_len));
+    draw(bar, [plan.memory, got.card], () => (plan.memory ? memoryBar(plan.memory, got.card) : []));
     draw(memory, plan.memory, () => (plan.memory ? memoryTable(plan.memory) : []));
     draw(limits, [got.limits, plan.fits], () => (got.limits.length ? [h("h3", {}, plan.fits ? "What limits it" : "Why it does not fit"), h("ul", {}, got.limits.map((text) => h("li", {}, text)))] : []));
     draw(speed, [plan.fits, plan.performance, plan.workload], () => (plan.fits && plan.performance ? speedTable(plan.performance, plan.workload) : []));
     command.hidden = !plan.command;
-    command.show(got.command);
+    command.show(plan.command);
     python.show(got.python);
     if (got.max_context) options.context = got.max_context;
   };
