@@ -23,7 +23,7 @@ def serve(
     *,
     port: int | None = None,
     wait: bool = False,
-    model: str | Path | None = None,
+    checkpoint: str | Path | None = None,
     api_key: str | None = None,
     arguments: Sequence[str] = (),
     **deployment: Any,
@@ -43,7 +43,7 @@ def serve(
         By default a free one.
     wait : bool
         Return only when it is ready; raises if it fails.
-    model : str or Path, optional
+    checkpoint : str or Path, optional
         What to load instead of what the plan names: the folder of the quantised model, for one.
     api_key : str, optional
         For a running server that wants one.
@@ -68,12 +68,12 @@ def serve(
     A model that needs code of its own (``trust_remote_code``) does not start unless ``arguments`` says so.
     """
     if isinstance(source, str) and source.startswith(("http://", "https://")):
-        if port is not None or deployment or model is not None or arguments:
+        if port is not None or deployment or checkpoint is not None or arguments:
             raise InvalidInput("a running server keeps its own settings; give its address alone")
         return Server(url=source, api_key=api_key)
     check_fields(deployment)
     planned, chosen, target = _planned(source, deployment)
-    target = str(model) if model is not None else target
+    target = str(checkpoint) if checkpoint is not None else target
     fetch = _builtin_folder if target == BUILTIN else None
     folder = Path(target).expanduser()
     if fetch is None and not folder.is_dir() and (folder.is_absolute() or target.startswith((".", "~"))):
