@@ -105,22 +105,14 @@ class Choices:
         """The deployment of a row."""
         return Deployment(**{name: values[self.codes[name][row]] for name, values in self.values.items()})
 
-    def column(self, name: str) -> list[Any]:
-        """A field's value in every row."""
-        if name not in self.values:
-            return [getattr(Deployment(), name)] * self.size
+    def column(self, name: str, rows: Rows) -> list[Any]:
+        """A field's value in some rows."""
         values = self.values[name]
-        return [values[code] for code in self.codes[name]]
+        return [values[code] for code in self.codes[name][rows].tolist()]
 
     def card(self, name: str) -> GPU:
         """The card a name of the grid means."""
         return self.cards[name] if name in self.cards else gpu(name)
-
-    def value(self, name: str, row: int) -> Any:
-        """One field in one row."""
-        return (
-            self.values[name][self.codes[name][row]] if name in self.values else getattr(Deployment(), name)
-        )
 
     def groups(self) -> Iterator[tuple[Rows, Setup | InvalidInput, Numbers]]:
         """Rows that share a setup, the setup (or why there is none), and their numbers."""
@@ -158,9 +150,7 @@ class Choices:
             gpu_memory_utilization=self._number(
                 "gpu_memory_utilization", rows, version.gpu_memory_utilization
             ),
-            kv_cache_memory_bytes=self._number(
-                "kv_cache_memory_bytes", rows, fixed
-            ),
+            kv_cache_memory_bytes=self._number("kv_cache_memory_bytes", rows, fixed),
             block_size=self._number("block_size", rows, versions.default_block_size(name)),
             enforce_eager=self._number("enforce_eager", rows, 0.0).astype(bool),
         )

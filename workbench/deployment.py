@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.architecture.model import KV_BYTES
 from workbench.errors import InvalidInput, UnknownName
+from workbench.formats import scheme
 
 _DTYPES = ("auto", "bfloat16", "float16", "float32", "half", "float")
 
@@ -77,11 +79,23 @@ class Deployment:
             raise UnknownName("engine", str(self.engine), ["vllm"], "vllm is the engine planned so far")
         for name in ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size"):
             _whole(name, getattr(self, name))
-        for name in ("max_model_len", "max_num_seqs", "max_num_batched_tokens", "kv_cache_memory_bytes", "block_size"):
+        for name in (
+            "max_model_len",
+            "max_num_seqs",
+            "max_num_batched_tokens",
+            "kv_cache_memory_bytes",
+            "block_size",
+        ):
             if getattr(self, name) is not None:
                 _whole(name, getattr(self, name))
         if self.gpu_memory_utilization is not None:
             _number("gpu_memory_utilization", self.gpu_memory_utilization, most=1.0)
+        if self.quantization is not None:
+            scheme(self.quantization)
+        if self.kv_cache_dtype not in ("auto", *KV_BYTES):
+            raise InvalidInput(
+                f"kv_cache_dtype {self.kv_cache_dtype!r} is not one of auto, {', '.join(KV_BYTES)}"
+            )
         if self.dtype not in _DTYPES:
             raise InvalidInput(f"dtype {self.dtype!r} is not one of {', '.join(_DTYPES)}")
         for name in ("enable_expert_parallel", "enforce_eager"):

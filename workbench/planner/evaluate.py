@@ -119,7 +119,7 @@ def _verdicts(setup: Setup, numbers: Numbers, ledger: Ledger) -> npt.NDArray[np.
         fixed > 0, loading + ledger.activation_peak.value + fixed, ledger.requested.value + ledger.idle
     )
     conditions: Sequence[npt.NDArray[np.bool_]] = (
-        (loading > capacity) | ((fixed > 0) & (total > capacity)),
+        (loading > capacity) | (total > capacity),
         ledger.kv_cache.value <= 0,
         (ledger.max_concurrency.value < 1) | (numbers.max_model_len > setup.model.max_model_len),
         total + graphs > capacity,

@@ -9,7 +9,7 @@ from typing import Any
 from workbench.errors import WorkbenchError
 from workbench.formats import SCHEMES, checkpoint_scheme
 from workbench.planner.plan import Plan, plan
-from workbench.quantities import show_count
+from workbench.quantities import GIB, show_count
 
 #: How many are offered.
 COUNT = 3
@@ -58,10 +58,18 @@ def _shorter(found: Plan) -> Iterator[Candidate]:
 def _budget(found: Plan) -> Iterator[Candidate]:
     d = found.deployment
     if cpu_plan(found):
+        for gib in (2, 4, 8, 16):
+            size = gib * GIB
+            if size > (d.kv_cache_memory_bytes or 0):
+                yield Candidate({"kv_cache_memory_bytes": size}, f"give the KV cache {gib} GiB", "memory", 1)
         return
     if d.kv_cache_dtype == "auto":
         yield Candidate(
             {"kv_cache_dtype": "fp8"}, "keep the KV cache in FP8", "answers change very slightly", 1.5
+        )
+    if d.gpu_memory_utilization is not None and d.gpu_memory_utilization > 0.95:
+        yield Candidate(
+            {"gpu_memory_utilization": 0.92}, "let the engine use 92 % of the card", "a smaller cache", 1
         )
     if (d.gpu_memory_utilization or 0.9) < 0.95:
         yield Candidate(
@@ -97,9 +105,11 @@ def _quantised(found: Plan) -> Iterator[Candidate]:
 
 def _wider(found: Plan) -> Iterator[Candidate]:
     now = found.deployment.tensor_parallel_size
-    for size in (2 * now, 4 * now, 8 * now):
-        if size <= 8:
-            yield Candidate({"tensor_parallel_size": size}, f"use {size} GPUs", "more cards", 2)
+    for size in (1, 2, 4, 8):
+        if size > now or (found.verdict == "unsupported" and size != now):
+            each = found.deployment.gpus // now
+            text = f"use {size * each} GPU" + ("s" if size * each > 1 else "")
+            yield Candidate({"tensor_parallel_size": size}, text, "more cards" if size > now else "", 2)
 
 
 def _larger(found: Plan) -> Iterator[Candidate]:
@@ -140,7 +150,7 @@ def fixes(found: Plan) -> list[dict[str, Any]]:
     seen: set[frozenset[str]] = set()
     for fix, _ in offered:  # one of each kind first: three card sizes are one idea
         kind = frozenset(fix["change"])
-        if kind not in seen:
+        if kind not in seen and len(chosen) < COUNT:
             seen.add(kind)
             chosen.append(fix)
     chosen += [fix for fix, _ in offered if fix not in chosen]

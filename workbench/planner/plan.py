@@ -338,7 +338,7 @@ def plan(
 
     Examples
     --------
-    >>> plan("meta-llama/Llama-3.1-8B-Instruct", "L40S").verdict
+    >>> plan("meta-llama/Llama-3.1-70B-Instruct", "L40S", tensor_parallel_size=4).verdict
     'max_model_len_too_large'
     >>> plan("meta-llama/Llama-3.1-8B-Instruct", "L40S", max_model_len=8192).fits
     True

@@ -13,12 +13,18 @@ def reasons(evaluation: Evaluation, row: int, part: Part | None, at: int) -> lis
     assert part is not None
     ledger, setup, numbers = part.ledger, part.setup, part.numbers
     verdict = str(evaluation.verdict[row])
-    where = "The processor" if setup.on_cpu else f"A {setup.card.name}"
+    where = "The processor" if setup.on_cpu else f"The {setup.card.name}"
     capacity, requested = show_bytes(ledger.capacity.value[at]), show_bytes(ledger.requested.value[at])
     weights, cache = show_bytes(ledger.weights.value[at]), ledger.kv_cache.value[at]
     length, longest = numbers.max_model_len[at], ledger.longest[at]
     each = "" if setup.deployment.gpus == 1 else " on each GPU"
     if verdict == "oom_loading":
+        free = ledger.capacity.value[at] - ledger.idle[at]
+        if ledger.weights.value[at] < free < ledger.requested.value[at]:
+            return [
+                f"The engine is to use {requested}, but only about {show_bytes(free)} of {capacity} are free once it"
+                " has started, so it refuses; lower gpu_memory_utilization."
+            ]
         return [f"The weights take {weights}{each}. {where} has {capacity}: loading them runs out of memory."]
     if verdict == "no_kv_cache":
         return [

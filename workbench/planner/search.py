@@ -24,23 +24,24 @@ _QUANTITIES = ("ttft", "tpot", "output_tokens_per_s")
 
 
 def pareto(costs: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Rows that no other row beats in every column (smaller is better); shape (rows,).
+    """Rows that no other row beats in both columns (smaller is better); costs of shape (rows, 2).
+
+    A row that is not finite is never on the front.
 
     >>> pareto(np.array([[1.0, 3.0], [2.0, 2.0], [3.0, 3.0]]))
     array([ True,  True, False])
     """
-    order = np.lexsort(costs.T[::-1])
-    front: list[int] = []
+    order = np.lexsort((costs[:, 1], costs[:, 0]))
+    order = order[np.isfinite(costs[order]).all(axis=1)]
+    first, second = costs[order, 0], costs[order, 1]
+    new = np.r_[True, first[1:] != first[:-1]][: len(order)]
+    best = np.minimum.accumulate(second)  # the least second cost so far
+    start = np.maximum.accumulate(
+        np.where(new, np.arange(len(order)), 0)
+    )  # where rows of this first cost begin
+    before = np.where(start > 0, best[np.maximum(start - 1, 0)], np.inf)
     kept = np.zeros(len(costs), dtype=bool)
-    for row in order:
-        if not np.isfinite(costs[row]).all():
-            continue
-        beaten = any(
-            (costs[other] <= costs[row]).all() and (costs[other] < costs[row]).any() for other in front
-        )
-        if not beaten:
-            front.append(row)
-            kept[row] = True
+    kept[order] = (second < before) & (second == second[start] if len(order) else new)
     return kept
 
 
@@ -93,7 +94,7 @@ def search(
             if not keep.size:
                 continue
             rows = part.rows[keep]
-            columns: dict[str, Any] = {n: [choices.value(n, r) for r in rows] for n in choices.values}
+            columns: dict[str, Any] = {name: choices.column(name, rows) for name in choices.values}
             card, count = part.setup.card, part.setup.deployment.gpus
             columns |= {"gpus": count, "isl": load.isl, "osl": load.osl, "concurrency": load.concurrency}
             for name in _QUANTITIES:
