@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,8 +84,8 @@ def _send(pids: set[int], number: int) -> None:
 
 
 class _Keeper:
-    def __init__(self, owner: int, control: int, status: int) -> None:
-        self.owner, self.control, self.status = owner, control, status
+    def __init__(self, owner: int, control: int, status: int, scratch: str) -> None:
+        self.owner, self.control, self.status, self.scratch = owner, control, status, scratch
         self.leader = 0
         self.code: int | None = None
         self.kill_at: float | None = None  # when SIGKILL follows; None while nothing is ending
@@ -190,10 +191,12 @@ class _Keeper:
             # A fork of the owner may still hold the pipe: the owner is gone all the same.
             if asked or os.getppid() != self.owner:
                 self.end(ORPHAN_GRACE)
+        if self.scratch and (self.control < 0 or os.getppid() != self.owner):
+            shutil.rmtree(self.scratch, ignore_errors=True)
         self.say("gone")
         return 0
 
 
 if __name__ == "__main__":
     _owner, _control, _status = (int(word) for word in sys.argv[1:4])
-    raise SystemExit(_Keeper(_owner, _control, _status).run(sys.argv[4:]))
+    raise SystemExit(_Keeper(_owner, _control, _status, sys.argv[4]).run(sys.argv[5:]))

@@ -42,6 +42,8 @@ class Supervised:
         Where the command runs.
     log : Path
         File that standard output and standard error are appended to; its folder is made.
+    scratch : Path, optional
+        Folder that is removed when the owner dies before the command has ended; otherwise it is the owner's.
 
     Attributes
     ----------
@@ -65,6 +67,7 @@ class Supervised:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         log: Path,
+        scratch: Path | None = None,
     ) -> None:
         if os.name != "posix":
             raise MissingPart("engines and jobs need Linux or macOS; on Windows use WSL")
@@ -84,7 +87,7 @@ class Supervised:
         try:
             with self.log.open("ab") as file:
                 self._keeper = subprocess.Popen(
-                    [*keeper, str(status_write), *map(str, command)],
+                    [*keeper, str(status_write), str(scratch or ""), *map(str, command)],
                     env=None if env is None else dict(env),
                     cwd=cwd,
                     stdin=subprocess.DEVNULL,
