@@ -29,10 +29,10 @@ CORE = [
     "quantities",
     "hardware",
     "cpu",
-    "deployment",
     "architecture",
     "formats",
     "architecture.catalog",  # its table of models shows each checkpoint's scheme
+    "deployment",
     "engines",
     "memory.sharding",
     "choices",
@@ -44,6 +44,7 @@ CORE = [
 ABOVE_THE_CORE = [
     "machine",
     "progress",
+    "worker",
     "hub",
     "keeper",
     "processes",
