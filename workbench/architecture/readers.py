@@ -249,7 +249,7 @@ def _gpt_oss(config: Config) -> Model:
 
 def _glm4_moe(config: Config) -> Model:
     b = Build(config)
-    bias = config.flag("attention_bias", True)
+    bias = config.flag("attention_bias", False)
     width = config.integer("moe_intermediate_size")
     experts = MixtureOfExperts(
         config.integer("n_routed_experts"),
