@@ -30,13 +30,19 @@ POLICY = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument("--port", type=int, help=f"port to listen on (default: {DEFAULT_PORT} or the next free one)")
+    parser.add_argument(
+        "--port", type=int, help=f"port to listen on (default: {DEFAULT_PORT} or the next free one)"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.add_argument("--token", help="the token that lets people in (default: a new one)")
     parser.add_argument("--pool", type=int, default=2, help="kernels kept warm for the next visitors")
     parser.add_argument(
-        "--cull-after", type=int, default=300, metavar="SECONDS", help="end a kernel this long after its page has gone"
+        "--cull-after",
+        type=int,
+        default=300,
+        metavar="SECONDS",
+        help="end a kernel this long after its page has gone",
     )
 
 
@@ -57,7 +63,9 @@ def free_port(host: str, wanted: int | None, first: int) -> int:
                 probe.bind((host, port))
             except OSError as error:
                 if wanted:
-                    raise InvalidInput(f"port {port} on {host} cannot be used: {error.strerror}; choose another") from error
+                    raise InvalidInput(
+                        f"port {port} on {host} cannot be used: {error.strerror}; choose another"
+                    ) from error
                 continue
         return port
     raise InvalidInput(f"no free port from {first} on; name one with --port")
@@ -72,7 +80,9 @@ def voila_config(notebook: Path, *, host: str, port: int, token: str, pool: int,
     config.Voila.ip, config.Voila.port, config.Voila.port_retries = host, port, 0
     config.Voila.token = token
     config.Voila.log_level = "WARN"
-    config.Voila.tornado_settings = {"headers": {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}}
+    config.Voila.tornado_settings = {
+        "headers": {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
+    }
     config.VoilaConfiguration.template = "workbench"
     config.VoilaConfiguration.allow_template_override = "NO"
     config.VoilaConfiguration.allow_theme_override = "NO"
@@ -104,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     try:
         from voila.app import Voila
+        from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
     except ImportError as error:
         raise MissingPart("the app needs Voila: pip install llm-workbench") from error
     if args.pool < 0 or args.cull_after < 1:
@@ -113,8 +124,25 @@ def run(args: argparse.Namespace) -> int:
     share = Path(__file__).parent.parent / "ui" / "share"
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(share), os.environ.get("JUPYTER_PATH")]))
 
+    class Farewell(VoilaShutdownKernelHandler):  # type: ignore[misc]
+        """Ends the kernel of a page that is left.
+
+        The page says so in a beacon, which cannot carry the token against forged requests that Jupyter Server
+        asks for, so that Voila's own handler refuses it. The kernel's id is as secret as that token.
+        """
+
+        def check_xsrf_cookie(self) -> None:
+            return
+
     class App(Voila):  # type: ignore[misc]
-        """Voila that says its whole address once it listens."""
+        """Voila that says its whole address once it listens, and hears a page's farewell."""
+
+        def init_handlers(self) -> list[Any]:
+            handlers = super().init_handlers()
+            return [
+                (path, Farewell if handler is VoilaShutdownKernelHandler else handler, *rest)
+                for path, handler, *rest in handlers
+            ]
 
         def launch_browser(self) -> None:
             address = url(args.host, self.port, token)
@@ -123,7 +151,11 @@ def run(args: argparse.Namespace) -> int:
                 webbrowser.open(address)
 
     notebook = notebook_path("planner.ipynb")
-    app = App(config=voila_config(notebook, host=args.host, port=port, token=token, pool=args.pool, cull_after=args.cull_after))
+    app = App(
+        config=voila_config(
+            notebook, host=args.host, port=port, token=token, pool=args.pool, cull_after=args.cull_after
+        )
+    )
     app.config_file_paths = []  # a voila.json lying about must not open what is closed here
     app.initialize([])
     app.start()

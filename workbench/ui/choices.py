@@ -43,9 +43,7 @@ DEFAULTS: Mapping[str, Any] = {
     "concurrency": 16,
 }
 WORKLOAD = ("isl", "osl", "concurrency")
-ENGINE = tuple(
-    name for name in DEFAULTS if name not in {"model", "config", "gpu", "own_gpu", *WORKLOAD}
-)
+ENGINE = tuple(name for name in DEFAULTS if name not in {"model", "config", "gpu", "own_gpu", *WORKLOAD})
 
 #: A card between an RTX 4090 and an L40S, to start one's own from.
 OWN_GPU: Mapping[str, Any] = {
@@ -68,7 +66,12 @@ OWN_GPU_FIELDS = [
 ]
 
 
-CPU = {"value": "cpu", "label": "CPU, no GPU", "detail": "vLLM's CPU build, small models", "search": "processor"}
+CPU = {
+    "value": "cpu",
+    "label": "CPU, no GPU",
+    "detail": "vLLM's CPU build, small models",
+    "search": "processor",
+}
 
 
 #: How the page calls the fields that messages name.
@@ -134,7 +137,9 @@ def options() -> Mapping[str, Any]:
     """Everything the page offers, as plain values for JSON."""
     schemes: list[dict[str, Any]] = [{"value": None, "label": "As the checkpoint is"}]
     schemes += [{"value": scheme.id, "label": scheme.title} for scheme in SCHEMES.values()]
-    older = sorted({row["version"] for row in read_rows("engines", "vllm.csv")} - {versions.DEFAULT}, key=versions.parse)
+    older = sorted(
+        {row["version"] for row in read_rows("engines", "vllm.csv")} - {versions.DEFAULT}, key=versions.parse
+    )
     engine: list[dict[str, Any]] = [{"value": None, "label": f"{versions.DEFAULT}, the newest known"}]
     engine += [{"value": version, "label": version} for version in reversed(older)]
     return {
@@ -193,7 +198,9 @@ def arguments(choice: Mapping[str, Any]) -> tuple[Model, hardware.GPU | str, dic
     if choice["own_gpu"] is not None:
         card = own_gpu(choice["own_gpu"])
     workload = Workload(**{name: choice[name] for name in WORKLOAD})
-    settings = {name: choice[name] for name in ENGINE if choice[name] != DEFAULTS[name] or name == "max_model_len"}
+    settings = {
+        name: choice[name] for name in ENGINE if choice[name] != DEFAULTS[name] or name == "max_model_len"
+    }
     return model, card, settings, workload
 
 
@@ -209,7 +216,11 @@ def own_gpu(fields: Mapping[str, Any]) -> hardware.GPU:
     for name, value in fields.items():
         if name not in known:
             raise UnknownName("field of a GPU", str(name), known)
-        if name != "name" and value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        if (
+            name != "name"
+            and value is not None
+            and (isinstance(value, bool) or not isinstance(value, int | float))
+        ):
             raise InvalidInput(f"{known[name]} must be a number")
     for name in ("memory_gib", "bandwidth_gb_s", "fp16_tflops"):
         if not fields.get(name):
@@ -217,9 +228,7 @@ def own_gpu(fields: Mapping[str, Any]) -> hardware.GPU:
     given = {name: value for name, value in fields.items() if value is not None}
     # FP8 units came with compute capability 8.9; a card without a figure for them is taken as one before.
     capability = "8.9" if "fp8_tflops" in given else "8.0"
-    return hardware.custom_gpu(
-        str(given.pop("name", "") or "My GPU"), compute_capability=capability, **given
-    )
+    return hardware.custom_gpu(str(given.pop("name", "") or "My GPU"), compute_capability=capability, **given)
 
 
 def python(choice: Mapping[str, Any]) -> str:
@@ -241,7 +250,9 @@ def python(choice: Mapping[str, Any]) -> str:
     if choice["own_gpu"] is None:
         lines.append(f'gpu="{choice["gpu"]}"')
     else:
-        fields = ", ".join(f"{k}={v!r}" for k, v in choice["own_gpu"].items() if v is not None and k != "name")
+        fields = ", ".join(
+            f"{k}={v!r}" for k, v in choice["own_gpu"].items() if v is not None and k != "name"
+        )
         lines.append(f"gpu=wb.custom_gpu({choice['own_gpu'].get('name', 'My GPU')!r}, {fields})")
     lines += [
         f"{name}={json.dumps(choice[name]) if isinstance(choice[name], str) else choice[name]!r}"

@@ -34,7 +34,11 @@ VERIFICATION = {
 
 
 def _words(codes: str) -> str:
-    return ", ".join(VERIFICATION.get(code.strip(), code.strip()) for code in codes.replace(";", ",").split(",") if code.strip())
+    return ", ".join(
+        VERIFICATION.get(code.strip(), code.strip())
+        for code in codes.replace(";", ",").split(",")
+        if code.strip()
+    )
 
 
 def _row(card: hardware.GPU) -> dict[str, Any]:
@@ -57,7 +61,9 @@ def _row(card: hardware.GPU) -> dict[str, Any]:
         "details": {
             "Also called": ", ".join(card.aliases),
             "Memory, 90 % interval": f"{card.capacity.low / GIB:.1f} – {card.capacity.high / GIB:.1f} GiB ({card.capacity.basis})",
-            "Link": card.link if card.link == "none" else f"{card.link}, up to {card.link_domain} cards; one direction",
+            "Link": card.link
+            if card.link == "none"
+            else f"{card.link}, up to {card.link_domain} cards; one direction",
             "Supports": ", ".join(sorted(name.replace("_", " ") for name in card.supports)),
             "In doubt": card.doubts,
             "Notes": card.notes,

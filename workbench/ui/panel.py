@@ -91,7 +91,11 @@ class Panel(anywidget.AnyWidget):
         """
         locked = set(self.trait_names()) - set(anywidget.AnyWidget.class_trait_names()) - {"request"}
         allowed = {k: v for k, v in sync_data.items() if k in self.from_page or k not in locked}
+        request = allowed.pop("request", None)
         try:
+            # On its own, since a refusal rolls back all that came with it.
+            if request is not None:
+                super().set_state({"request": request})
             super().set_state(allowed)
         except Exception as error:  # the page must get an answer whatever happened
             self._report(error)

@@ -94,7 +94,7 @@ function panel(root, model) {
             h(
               "button",
               {
-                type: "button", class: "wb-button wb-small", "aria-expanded": String(open), "aria-controls": id, "aria-label": `Sources of ${row.name}`,
+                type: "button", class: "wb-button wb-small", "aria-expanded": String(open), "aria-controls": open ? id : null, "aria-label": `Sources of ${row.name}`,
                 onclick: () => {
                   open ? opened.delete(row.name) : opened.add(row.name);
                   draw();

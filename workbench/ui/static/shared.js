@@ -6,7 +6,7 @@
 export const GIB = 2 ** 30;
 
 let counter = 0;
-export const uid = (prefix) => `wb-${prefix}-${++counter}`;
+export const uid = (prefix) => `wb-${prefix.replaceAll(" ", "-")}-${++counter}`;
 
 /** An element: h("p", {class: "wb-x", onclick: f}, "text", child). A null child is left out. */
 export function h(tag, attributes = {}, ...children) {

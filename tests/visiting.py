@@ -1,0 +1,160 @@
+"""The planner app, served as a user serves it, and pages in a real Chromium to visit it with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+from browser import browser_context, free_port
+from playwright.sync_api import BrowserContext, Error, Page, Playwright, Request, sync_playwright
+
+CULL_AFTER = 4
+
+
+@dataclass
+class App:
+    """A running `workbench app`."""
+
+    process: subprocess.Popen[str]
+    port: int
+    token: str = "a-token-for-tests"
+    pool: int = 1
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/?token={self.token}"
+
+    def kernels(self) -> dict[str, psutil.Process]:
+        """Kernel processes under the server, by kernel id."""
+        found = {}
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                match = re.search(r"kernel-([\w-]+)\.json", " ".join(child.cmdline()))
+            except psutil.NoSuchProcess:
+                continue
+            if match:
+                found[match[1]] = child
+        return found
+
+
+def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None:
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {timeout:g} s in vain: {what}")
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    port = free_port()
+    app = App(None, port)  # type: ignore[arg-type]
+    log = tmp_path_factory.mktemp("app") / "app.log"
+    command = [
+        sys.executable,
+        "-m",
+        "workbench",
+        "app",
+        "--no-browser",
+        f"--port={port}",
+        f"--token={app.token}",
+    ]
+    command += [f"--pool={app.pool}", f"--cull-after={CULL_AFTER}"]
+    with log.open("w") as out:
+        app.process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, text=True, cwd=log.parent
+        )
+    try:
+        wait_until(lambda: app.url in log.read_text(), 60, "the app prints its address")
+        yield app
+    finally:
+        app.process.send_signal(signal.SIGINT)
+        try:
+            assert app.process.wait(30) == 0, log.read_text()
+        finally:
+            if app.process.poll() is None:
+                app.process.kill()
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright: Playwright) -> Iterator[BrowserContext]:
+    with browser_context(playwright, viewport={"width": 1280, "height": 900}) as context:
+        yield context
+
+
+@dataclass
+class Visit:
+    """A page with all that it complained of and asked for."""
+
+    page: Page
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def watch(self) -> Visit:
+        self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self._asked(request))
+        self.page.on("websocket", lambda socket: self.requests.append(socket.url))
+        return self
+
+    def _asked(self, request: Request) -> None:
+        self.requests.append(request.url)
+
+    def elsewhere(self) -> list[str]:
+        """Requests that left this machine."""
+        local = re.compile(r"(https?|wss?)://(127\.0\.0\.1|localhost)(:\d+)?/|(data|blob|about):")
+        return [url for url in self.requests if not local.match(url)]
+
+    def kernel_id(self) -> str:
+        return str(json.loads(self.page.locator("#jupyter-config-data").text_content() or "{}")["kernelId"])
+
+    def number(self, label: str) -> str:
+        """A headline number, by the label below it."""
+        return self.page.locator(".wb-headline", has_text=label).locator("dd").first.inner_text()
+
+    def verdict(self) -> str:
+        return self.page.locator(".wb-verdict h2").inner_text()
+
+
+@pytest.fixture
+def visit(app: App, chromium: BrowserContext) -> Iterator[Callable[..., Visit]]:
+    opened: list[Page] = []
+
+    def open_page(query: str = "", *, width: int = 1280, scheme: str = "light") -> Visit:
+        page = chromium.new_page()
+        opened.append(page)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        visit = Visit(page).watch()
+        page.goto(app.url + query)
+        page.locator(".wb-verdict h2").wait_for(timeout=30_000)
+        return visit
+
+    yield open_page
+    for page in opened:
+        with contextlib.suppress(Error):  # a test may have closed it
+            page.close(run_before_unload=True)
+
+
+def shot(page: Page, name: str) -> None:
+    """Keep a picture when asked: WORKBENCH_SCREENSHOTS=folder."""
+    folder = os.environ.get("WORKBENCH_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
