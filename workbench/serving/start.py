@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,27 +73,39 @@ def serve(
             raise InvalidInput("a running server keeps its own settings; give its address alone")
         return Server(url=source, api_key=api_key)
     check_fields(deployment)
+    planned, order = resolve(source, checkpoint, arguments, deployment)
+    server = Server(replace(order, port=port), plan=planned)
+    return server.wait_ready() if wait else server
+
+
+def resolve(
+    source: Plan | str | Path,
+    checkpoint: str | Path | None,
+    arguments: Sequence[str],
+    deployment: dict[str, Any],
+) -> tuple[Plan | None, Order]:
+    """What to start for a source, and the plan behind it where there can be one; nothing is started."""
     planned, chosen, target = _planned(source, deployment)
     target = str(checkpoint) if checkpoint is not None else target
     fetch = _builtin_folder if target == BUILTIN else None
     folder = Path(target).expanduser()
-    if fetch is None and not folder.is_dir() and (folder.is_absolute() or target.startswith((".", "~"))):
+    local = fetch is None and folder.is_dir()
+    if fetch is None and not local and (folder.is_absolute() or target.startswith((".", "~"))):
         raise InvalidInput(f"there is no folder {target}")
     words = flags.command(
-        chosen, _target(target), quantization_in_checkpoint=_says_its_quantization(folder, chosen)
+        chosen,
+        str(folder.resolve()) if local else target,
+        quantization_in_checkpoint=_says_its_quantization(folder, chosen),
     )
-    if fetch is not None:
-        words += ["--served-model-name", BUILTIN]
+    named = ["--served-model-name", BUILTIN] if fetch is not None else []
     order = Order(
-        command=(*words, *arguments),
+        command=(*words, *named, *arguments),
         environment=_environment_for(chosen),
-        offline=folder.is_dir(),
+        offline=local,
         variables=flags.environment(chosen),
-        port=port,
         fetch=fetch,
     )
-    server = Server(order, plan=planned)
-    return server.wait_ready() if wait else server
+    return planned, order
 
 
 def _planned(source: Plan | str | Path, deployment: dict[str, Any]) -> tuple[Plan | None, Deployment, str]:
@@ -112,11 +125,6 @@ def _planned(source: Plan | str | Path, deployment: dict[str, Any]) -> tuple[Pla
             fields = {"kv_cache_memory_bytes": cpu.KV_CACHE, **fields, "gpu": cpu.NAME}
         return None, Deployment(**fields), target
     return made, made.deployment, made.checkpoint
-
-
-def _target(target: str) -> str:
-    folder = Path(target).expanduser()
-    return str(folder.resolve()) if folder.is_dir() else target
 
 
 def _says_its_quantization(folder: Path, chosen: Deployment) -> bool:
