@@ -384,7 +384,7 @@ def test_cuda_environment_resolves(tmp_path):
     """It cannot run without a GPU, but pip must find every pinned package for it."""
     read = recipe.read("vllm")
     pins = tmp_path / "pins.txt"
-    pins.write_text("".join(f"{pin.replace('torch==', 'torch===')}\n" for pin in read.constraints))
+    XX
     python = environments.ensure("quantize").python
     command = [str(python), "-m", "pip", "install", "--dry-run", "--ignore-installed", "--no-input"]
     report = ["--report", str(tmp_path / "report.json"), "--constraint", str(pins)]

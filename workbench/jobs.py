@@ -124,8 +124,8 @@ class Job:
         self.progress = Progress(None, "queued")
         self.error: str | None = None
         self.result: Any = None
-        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        self.folder = environments.cache_root() / "jobs" / f"{stamp}-{uuid.uuid4().hex[:8]}"
+        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+        self.folder = environments.cache_root() / "jobs" / f"{stamp}-{uuid.uuid4().hex[:4]}"
         self._worker, self._request, self._environment = worker, request, environment
         self._overwrite, self._heavy, self._prepare = overwrite, heavy, prepare
         self._provenance, self._variables = provenance, variables

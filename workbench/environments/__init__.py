@@ -83,6 +83,8 @@ class Environment:
         Whether the user named the interpreter; such an environment is never built or removed.
     variables : mapping
         Environment variables that its programs run with.
+    disk_bytes : int
+        Space needed while it is built [B].
     """
 
     name: str
@@ -94,11 +96,17 @@ class Environment:
     unsuited: str = ""
     own: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
+    disk_bytes: int = 0
 
     @property
     def built(self) -> bool:
         """Whether it can be used now."""
         return self.python.exists() and (self.own or (self.path / MARKER).exists())
+
+    @property
+    def building(self) -> bool:
+        """Whether some process is building it now."""
+        return not self.built and not self.own and self.path.exists() and bool(users(self.path))
 
     def size_bytes(self) -> int:
         """Size on disk [B]; 0 when it is not built or is the user's own."""
@@ -162,6 +170,7 @@ def get(name: str) -> Environment:
         requirements,
         unsuited=_unsuited(recipe),
         variables=recipe.variables,
+        disk_bytes=int(1e9 * recipe.disk_gb.get(_torch_build(recipe), 0)),
     )
 
 
@@ -249,10 +258,9 @@ def outdated() -> list[Outdated]:
     current = {get(name).path for name in names() if not get(name).own}
     found = []
     for path in sorted((cache_root() / "environments").glob("*-*")):
-        if not path.is_dir() or (path in current and (path / MARKER).exists()):
-            continue
-        if path in current and users(path):
-            continue  # being built now
+        built = (path / MARKER).exists()
+        if not path.is_dir() or (path in current and built) or (not built and users(path)):
+            continue  # the last is being built now
         try:
             facts = json.loads((path / MARKER).read_text())
         except (OSError, ValueError):

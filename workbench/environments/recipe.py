@@ -117,7 +117,7 @@ def read(name: str) -> Recipe:
         No recipe has that name.
     """
     if name not in names():
-        raise UnknownName("environment", name, names())
+        raise UnknownName("environment", name, names(), hint=f"there are {', '.join(names())}")
     table = tomllib.loads((folder() / f"{name}.toml").read_text(encoding="utf-8"))
     after = table.get("after", {})
     constraints = folder() / f"{name}.constraints.txt"
