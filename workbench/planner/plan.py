@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -198,7 +199,7 @@ class Plan:
     @property
     def command(self) -> str:
         """The engine's command as one line for a shell."""
-        return flags.shell_line(self.words, flags.environment(self.deployment))
+        return shlex.join(self.words)
 
     @property
     def engine_version(self) -> str:

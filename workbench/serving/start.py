@@ -102,7 +102,6 @@ def resolve(
         command=(*words, *named, *arguments),
         environment=_environment_for(chosen),
         offline=local,
-        variables=flags.environment(chosen),
         fetch=fetch,
     )
     return planned, order

@@ -1,14 +1,11 @@
-"""A Deployment in vLLM's own words: the ``vllm serve`` line and its environment variables."""
+"""A Deployment in vLLM's own words: the ``vllm serve`` line."""
 
 from __future__ import annotations
 
 import math
-import shlex
-from collections.abc import Mapping
 
 from workbench.deployment import Deployment
 from workbench.formats import SCHEMES
-from workbench.quantities import GIB
 
 #: Fields written as ``--name value`` when they are set.
 _VALUES = (
@@ -21,18 +18,6 @@ _VALUES = (
 )
 #: Fields written as ``--name`` or ``--no-name``.
 _SWITCHES = ("enable_prefix_caching", "enable_chunked_prefill")
-
-
-def environment(deployment: Deployment) -> dict[str, str]:
-    """Environment variables the engine needs besides its flags.
-
-    On a CPU the KV cache is set in whole GiB by ``VLLM_CPU_KVCACHE_SPACE``.
-    """
-    if deployment.gpu != "cpu" or deployment.kv_cache_memory_bytes is None:
-        return {}
-    if deployment.kv_cache_memory_bytes % GIB:
-        return {}
-    return {"VLLM_CPU_KVCACHE_SPACE": str(deployment.kv_cache_memory_bytes // GIB)}
 
 
 def command(deployment: Deployment, model: str, *, quantization_in_checkpoint: bool = False) -> list[str]:
@@ -67,10 +52,9 @@ def command(deployment: Deployment, model: str, *, quantization_in_checkpoint: b
         words += ["--quantization", scheme.vllm]
     if deployment.kv_cache_dtype != "auto":
         words += ["--kv-cache-dtype", deployment.kv_cache_dtype]
-    by_variable = environment(deployment)
     for name in _VALUES:
         value = getattr(deployment, name)
-        if value is not None and not (name == "kv_cache_memory_bytes" and by_variable):
+        if value is not None:
             words += [_flag(name), _text(value)]
     for name in _SWITCHES:
         value = getattr(deployment, name)
@@ -79,17 +63,6 @@ def command(deployment: Deployment, model: str, *, quantization_in_checkpoint: b
     if deployment.enforce_eager:
         words.append("--enforce-eager")
     return words
-
-
-def shell_line(words: list[str], variables: Mapping[str, str]) -> str:
-    """The command as one line to paste into a POSIX shell.
-
-    >>> shell_line(["vllm", "serve", "my model"], {"A": "1"})
-    "A=1 vllm serve 'my model'"
-    """
-    return " ".join(
-        [*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), shlex.join(words)]
-    )
 
 
 def _flag(name: str) -> str:
