@@ -384,7 +384,11 @@ def test_cuda_environment_resolves(tmp_path):
     """It cannot run without a GPU, but pip must find every pinned package for it."""
     read = recipe.read("vllm")
     pins = tmp_path / "pins.txt"
-    XX
+    # On a machine whose pip would also find a CPU build: only the very version, without "+cpu".
+    exact = (
+        "torch=" + pin.removeprefix("torch") if pin.startswith("torch==") else pin for pin in read.constraints
+    )
+    pins.write_text("\n".join(exact))
     python = environments.ensure("quantize").python
     command = [str(python), "-m", "pip", "install", "--dry-run", "--ignore-installed", "--no-input"]
     report = ["--report", str(tmp_path / "report.json"), "--constraint", str(pins)]
