@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from workbench import hardware
 from workbench.datafiles import data_path, read_rows
 from workbench.errors import InvalidInput, UnknownName
-from workbench.hardware import GB, GIB, MIB, custom_gpu, gpu, host, interconnect, node
+from workbench.hardware import custom_gpu, gpu, host, interconnect, node
+from workbench.quantities import GB, GIB, MIB
 
 CARDS = [gpu(name) for name in hardware.names()]
 ROWS = {row["name"]: row for row in read_rows("gpus.csv")}
@@ -95,7 +96,7 @@ def test_every_name_of_the_csv_is_unique_when_folded() -> None:
     seen: dict[str, str] = {}
     for card in CARDS:
         for alias in (card.name, *card.aliases, *card.loose_aliases):
-            folded = hardware._key(alias)
+            folded = hardware.rows.folded(alias)
             assert folded, alias
             assert seen.setdefault(folded, card.name) == card.name, f"{alias} is claimed by two cards"
 
