@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from workbench.datafiles import read_rows
 from workbench.errors import UnknownName
-from workbench.hardware.rows import folded, number, table, texts
+from workbench.hardware.rows import flag, folded, number, table, texts
 from workbench.quantities import GB
 
 if TYPE_CHECKING:

@@ -62,6 +62,7 @@ def interconnect(card: GPU, gpus_in_group: int, node: Node | None = None) -> Int
 
     Examples
     --------
+    >>> from workbench.hardware import gpu
     >>> interconnect(gpu("L40S"), 4)
     Interconnect(kind='pcie', bandwidth=31500000000.0, latency=1e-06)
     >>> [interconnect(gpu("A100 80GB PCIe"), n).kind for n in (1, 2, 4)]
