@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import workbench as wb
+from workbench.division import Division
 from workbench.errors import InvalidInput, UnknownName, UnsupportedModel
 from workbench.formats import SCHEMES, checkpoint_scheme, effective_scheme, scheme
-from workbench.memory.sharding import Division, stage_weights
+from workbench.memory.shares import stage_weights
 
 WHOLE = Division()
 

@@ -34,7 +34,7 @@ CORE = [
     "architecture.catalog",  # its table of models shows each checkpoint's scheme
     "deployment",
     "engines",
-    "memory.sharding",
+    "division",
     "choices",
     "memory",
     "performance",

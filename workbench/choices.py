@@ -16,11 +16,11 @@ import numpy.typing as npt
 from workbench import cpu
 from workbench.architecture.model import Model
 from workbench.deployment import Deployment, check_fields
+from workbench.division import Division, float_bytes
 from workbench.engines.vllm import versions
 from workbench.errors import InvalidInput
 from workbench.formats import Scheme, effective_scheme
 from workbench.hardware import GPU, gpu
-from workbench.memory.sharding import Division, float_bytes
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]

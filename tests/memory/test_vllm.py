@@ -6,7 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench.memory.sharding import Division, kv_groups, split_layers, stage_weights
+from workbench.division import Division, split_layers
+from workbench.memory.shares import kv_groups, stage_weights
 from workbench.quantities import GIB
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"

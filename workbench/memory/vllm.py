@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from workbench.choices import Numbers, Setup
 from workbench.memory.ledger import Floats, Interval, Ledger, difference, spread
-from workbench.memory.sharding import KVGroups, kv_groups, stage_weights
+from workbench.memory.shares import KVGroups, kv_groups, stage_weights
 from workbench.quantities import GIB
 
 #: 90 % half-widths of the weights: exact shapes, but buffers and allocator rounding come on top
@@ -157,7 +157,9 @@ def ledger(setup: Setup, numbers: Numbers) -> Ledger:
     version, division = setup.version, setup.division
     ones = np.ones_like(numbers.max_model_len)
     capacity = _each(lambda b: getattr(setup.card.capacity, b) * ones)
-    used = 1.0 if setup.on_cpu else numbers.gpu_memory_utilization  # with an explicit cache, vLLM ignores it there
+    used = (
+        1.0 if setup.on_cpu else numbers.gpu_memory_utilization
+    )  # with an explicit cache, vLLM ignores it there
     requested = _each(lambda b: np.ceil(getattr(capacity, b) * used))
     graphs, outside, idle = np.zeros_like(ones), 0.0, 0.0
     if not setup.on_cpu:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from workbench.architecture.mlp import MixtureOfExperts
 from workbench.choices import Setup
-from workbench.memory.sharding import pad_vocabulary
+from workbench.division import pad_vocabulary
 
 
 @dataclass(frozen=True, slots=True)
