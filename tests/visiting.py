@@ -127,7 +127,7 @@ class Visit:
 
     def number(self, label: str) -> str:
         """A headline number, by the label below it."""
-        return self.page.locator(".wb-headline", has_text=label).locator("dd").first.inner_text()
+        return self.page.locator(".wb-headline", has_text=label).locator(".wb-value").inner_text()
 
     def verdict(self) -> str:
         return self.page.locator(".wb-verdict h2").inner_text()

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from playwright.sync_api import Page, expect
 from visiting import CULL_AFTER, App, Visit, wait_until
-from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Visit]
+CHECKS = Path(__file__).with_name("checks.js").read_text(encoding="utf-8")
+
+
+def ask(page: Page, check: str) -> list[str]:
+    """What a check of ``checks.js`` finds in the page."""
+    return list(page.evaluate(f"{CHECKS.strip().removesuffix(';')}.{check}()"))
 
 
 def test_a_token_is_needed(app: App) -> None:
@@ -180,21 +187,12 @@ def test_nothing_is_cut_off_on_a_phone(visit: Open, query: str) -> None:
     page.locator("summary", has_text="More engine options").click()
     page.locator("summary", has_text="All GPUs").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 420
-    # Nothing inside the cards sticks out either (the page would hide it, not scroll to it).
-    wide = page.evaluate(
-        """() => [...document.querySelectorAll(".wb *")].filter((e) => !e.closest(".wb-scroll, .wb-list, .wb-hidden, svg")
-        && e.getClientRects().length && e.getBoundingClientRect().right > 420.5).map((e) => e.className + e.textContent.slice(0, 40))"""
-    )
-    assert wide == []
+    assert ask(page, "wide") == []
 
 
 def test_dark_mode_has_contrast(visit: Open) -> None:
     page = visit(scheme="dark").page
-    colours = page.evaluate(
-        """() => { const s = (q) => getComputedStyle(document.querySelector(q));
-        return [s(".wb-card").backgroundColor, s(".wb-headline dd").color, s(".wb-headline dt").color, s(".wb-verdict").backgroundColor, s(".wb-verdict h2").color] }"""
-    )
-    card, text, muted, verdict, words = (_luminance(colour) for colour in colours)
+    card, text, muted, verdict, words = (_luminance(colour) for colour in ask(page, "colours"))
     assert card < 0.05
     assert _contrast(card, text) >= 7
     assert _contrast(card, muted) >= 4.5
@@ -217,22 +215,8 @@ def test_every_control_has_a_name_and_every_reference_a_target(visit: Open) -> N
     page = visit().page
     for summary in page.locator("summary").all():
         summary.click()
-    nameless = page.evaluate(
-        """() => [...document.querySelectorAll("input, select, textarea, button, [role=img], [role=region], [tabindex='0']")]
-        .filter((e) => e.getClientRects().length && !(e.labels?.length || e.getAttribute("aria-label") || e.textContent.trim()
-          || e.getAttribute("aria-labelledby"))).map((e) => e.outerHTML.slice(0, 120))"""
-    )
-    assert nameless == []
-    dangling = page.evaluate(
-        """() => ["aria-describedby", "aria-labelledby", "aria-controls", "aria-activedescendant", "for"].flatMap((name) =>
-        [...document.querySelectorAll(`.wb [${name}]`)].flatMap((e) => e.getAttribute(name).split(" "))
-        .filter((id) => !document.getElementById(id)))"""
-    )
-    assert dangling == []
-    doubles = page.evaluate(
-        """() => { const ids = [...document.querySelectorAll(".wb [id]")].map((e) => e.id); return ids.filter((id, i) => ids.indexOf(id) !== i) }"""
-    )
-    assert doubles == []
+    for check in ("nameless", "dangling", "doubled"):
+        assert ask(page, check) == [], check
     assert page.locator(".wb-verdict").get_attribute("aria-live") == "polite"
     assert page.evaluate("document.documentElement.lang") == "en"
 

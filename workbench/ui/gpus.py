@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import traitlets
 
 from workbench import hardware
-from workbench.quantities import GB, GIB
+from workbench.quantities import GB, GIB, Estimate
 from workbench.ui.panel import Panel, Refused
 
 #: Column of the page: title, unit, and the columns of ``data/gpus.csv`` whose doubts it inherits.
@@ -19,7 +19,8 @@ COLUMNS = [
     {"key": "bf16", "title": "BF16", "unit": "TFLOPS", "digits": 0, "from": ["bf16_tflops_dense", "fp16_tflops_dense"]},
     {"key": "fp8", "title": "FP8", "unit": "TFLOPS", "digits": 0, "from": ["fp8_tflops_dense"]},
     {"key": "fp4", "title": "FP4", "unit": "TFLOPS", "digits": 0, "from": ["fp4_tflops_dense"]},
-    {"key": "link", "title": "Link", "unit": "GB/s", "digits": 0, "from": ["gpu_link", "gpu_link_gb_s_both_directions", "gpu_link_domain"]},
+    {"key": "link", "title": "Link", "unit": "GB/s", "digits": 0,
+     "from": ["gpu_link", "gpu_link_gb_s_both_directions", "gpu_link_domain"]},
     {"key": "tdp", "title": "Power", "unit": "W", "digits": 0, "from": ["tdp_w"]},
     {"key": "year", "title": "Year", "unit": "", "digits": -1, "from": ["launch_year"]},
     {"key": "price", "title": "Price", "unit": "USD/h", "digits": 2, "from": ["price_usd_h_low", "price_usd_h_high"]},
@@ -41,6 +42,10 @@ def _words(codes: str) -> str:
     )
 
 
+def _interval(capacity: Estimate) -> str:
+    return f"{capacity.low / GIB:.1f} – {capacity.high / GIB:.1f} GiB ({capacity.basis})"
+
+
 def _row(card: hardware.GPU) -> dict[str, Any]:
     price = card.usd_per_hour
     return {
@@ -60,7 +65,7 @@ def _row(card: hardware.GPU) -> dict[str, Any]:
         "doubtful": [c["key"] for c in COLUMNS if card.doubtful.intersection(c["from"])],
         "details": {
             "Also called": ", ".join(card.aliases),
-            "Memory, 90 % interval": f"{card.capacity.low / GIB:.1f} – {card.capacity.high / GIB:.1f} GiB ({card.capacity.basis})",
+            "Memory, 90 % interval": _interval(card.capacity),
             "Link": card.link
             if card.link == "none"
             else f"{card.link}, up to {card.link_domain} cards; one direction",

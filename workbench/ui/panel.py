@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -47,6 +49,8 @@ def sentence(error: BaseException) -> str:
     """What a reader is shown of an error: our own errors speak for themselves, others are named only."""
     if isinstance(error, WorkbenchError | traitlets.TraitError):
         text = str(error).strip()
+        if "_" in text.split(" ", 1)[0]:  # a parameter keeps the name its library gave it
+            return text + ("" if text.endswith((".", "?", "!")) else ".")
         return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
     return (
         f"Something unexpected went wrong ({type(error).__name__}). The last result is still shown; "
@@ -129,3 +133,41 @@ class Panel(anywidget.AnyWidget):
             call(**{str(k): v for k, v in content.get("arguments", {}).items()})
         except Exception as error:
             self._report(error)
+
+
+class Throttle:
+    """Call something often, have it done at most every `every` seconds, and never miss the last call.
+
+    Jobs and servers tell of every line they log, from threads of their own; a page wants a few pictures a second.
+
+    Parameters
+    ----------
+    do : callable
+        What is to be done; it is never run twice at once.
+    every : float
+        Shortest time between two [s].
+    """
+
+    def __init__(self, do: Callable[[], None], every: float = 0.2) -> None:
+        self._do, self._every = do, every
+        self._lock, self._doing = threading.Lock(), threading.Lock()
+        self._timer: threading.Timer | None = None
+        self._last = 0.0
+
+    def __call__(self, *_: Any) -> None:
+        with self._lock:
+            if self._timer is not None:
+                return
+            wait = self._last + self._every - time.monotonic()
+            self._timer = threading.Timer(max(wait, 0.0), self._run)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _run(self) -> None:
+        with self._lock:
+            self._timer, self._last = None, time.monotonic()
+        with self._doing:
+            try:
+                self._do()
+            except Exception:
+                log.exception("a panel could not show its state")

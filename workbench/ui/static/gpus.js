@@ -109,7 +109,7 @@ function panel(root, model) {
         const details = Object.entries(row.details).filter(([, text]) => text);
         return [
           line,
-          h("tr", { id, class: "wb-details" }, h("td", { colspan: columns.length + 2 }, h("dl", {}, details.flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])))),
+          h("tr", { id, class: "wb-details" }, h("td", { colspan: columns.length + 2 }, h("div", {}, details.flatMap(([name, text]) => [h("span", { class: "wb-muted" }, name), h("span", {}, text)])))),
         ];
       }),
     );

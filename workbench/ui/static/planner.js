@@ -71,9 +71,9 @@ function headline(value, unit, label, estimate, format) {
   return h(
     "div",
     { class: "wb-headline" },
-    h("dd", {}, value, unit ? h("small", {}, ` ${unit}`) : null),
-    h("dt", {}, label),
-    range && range !== "exact" ? h("dd", { class: "wb-range" }, range) : null,
+    h("p", { class: "wb-value" }, value, unit ? h("small", {}, ` ${unit}`) : null),
+    h("p", { class: "wb-name" }, label),
+    range && range !== "exact" ? h("p", { class: "wb-range" }, range) : null,
   );
 }
 
@@ -431,7 +431,7 @@ function panel(root, model) {
   const verdict = h("div", { class: "wb-verdict", role: "status", "aria-live": "polite", "aria-atomic": "true" });
   const general = h("p", { class: "wb-problem wb-general", role: "alert", hidden: true });
   const fixes = h("section", { class: "wb-fixes", "aria-label": "Cheapest ways to make it fit" });
-  const numbers = h("dl", { class: "wb-headlines" });
+  const numbers = h("div", { class: "wb-headlines" });
   const bar = h("div");
   const memory = h("div");
   const limits = h("section", { class: "wb-limits" });
