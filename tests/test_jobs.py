@@ -267,22 +267,37 @@ def test_heavy_jobs_take_turns_and_light_ones_do_not(worker):
     assert first.status == "cancelled"
 
 
-def test_a_job_within_a_job_needs_no_turn_and_ends_with_it(worker):
+def test_a_job_within_a_job_gets_its_turn_and_ends_with_it(worker):
     def prepare(tell, cancel):
         inner = jobs.start("inner", worker, {"number": 1}, None)
+        inner.observe(lambda job: tell(job.progress))
         return {"number": inner.wait(60)["answer"] + 1}
 
     assert jobs.start("outer", worker, {}, None, prepare=prepare).wait(60)["answer"] == 2
 
     def slow(tell, cancel):
-        jobs.start("inner", worker, {"what": "slow"}, None).wait(60)
+        inner = jobs.start("inner", worker, {"what": "slow"}, None)
+        inner.observe(lambda job: tell(job.progress))
+        inner.wait(60)
 
     outer = jobs.start("outer", worker, {}, None, prepare=slow)
-    until(lambda: jobs.jobs()[-1].progress.stage == "counting")
+    until(lambda: outer.progress.stage == "counting")
+    assert outer.status == "running"
     outer.cancel()
     with pytest.raises(JobCancelled, match="outer was cancelled"):
         outer.wait(60)
     assert jobs.jobs()[-1].status == "cancelled"
+    assert "observer failed" not in jobs.jobs()[-1].log()
+
+
+def test_preparing_takes_no_turn(worker):
+    """Else a job that waits for another thread's job to make something would wait for ever."""
+    gate = threading.Event()
+    first = jobs.start("first", worker, {}, None, prepare=lambda tell, cancel: gate.wait(60) and None)
+    assert jobs.start("second", worker, {}, None).wait(60)["answer"] == 42
+    assert first.status == "running"
+    gate.set()
+    assert first.wait(60)["answer"] == 42
 
 
 def test_a_target_that_exists_is_refused_unless_allowed(worker, tmp_path):

@@ -53,7 +53,7 @@ class JobCancelled(WorkbenchError):
 
 
 class _Queue:
-    """Heavy jobs wait here: one at a time, in the order they came. A machine has one GPU, or one CPU, to give."""
+    """Where heavy jobs wait: their workers run one at a time, for a machine has one GPU, or one CPU, to give."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -61,9 +61,11 @@ class _Queue:
 
     def enter(self, job: Job) -> None:
         with self.lock:
-            self.jobs.append(job)
+            if job not in self.jobs:
+                self.jobs.append(job)
 
     def await_turn(self, job: Job) -> None:
+        self.enter(job)
         while True:
             with self.lock:
                 first = self.jobs[0]
@@ -73,7 +75,7 @@ class _Queue:
             first._over.wait(0.2)
 
     def leave(self, job: Job) -> None:
-        with self.lock:
+        with self.lock, contextlib.suppress(ValueError):
             self.jobs.remove(job)
 
 
@@ -130,14 +132,17 @@ class Job:
         self._overwrite, self._heavy, self._prepare = overwrite, heavy, prepare
         self._provenance, self._variables = provenance, variables
         parent: Job | None = getattr(_inside, "job", None)
-        # A job within a job has its parent's turn, and ends with it.
+        # A job within a job's preparation ends with it.
         self._cancel: threading.Event = parent._cancel if parent else threading.Event()
-        self._queued = heavy and parent is None
         self._observers: list[Callable[[Job], None]] = []
         self._over = threading.Event()
         self._began = self._ended = 0.0
         self._failure: WorkbenchError | None = None
-        if self._queued:
+        # Preparing takes no turn, so that a job within it gets one; what is ready queues in the order it came.
+        self._prepares = prepare is not None or not (
+            environment is None or environments.get(environment).built
+        )
+        if heavy and not self._prepares:
             _queue.enter(self)
         self._thread = threading.Thread(target=self._run, name=f"job {name}", daemon=True)
 
@@ -213,6 +218,8 @@ class Job:
         for callback in list(self._observers):
             try:
                 callback(self)
+            except JobCancelled:  # a job within a cancelled one told its progress; it ends by itself
+                pass
             except Exception as error:  # an observer's mistake is not the job's
                 with contextlib.suppress(OSError), self.log_path.open("a") as file:
                     file.write(f"[workbench] an observer failed: {error!r}\n")
@@ -229,11 +236,8 @@ class Job:
         _inside.job = self
         status: Status = "failed"
         try:
-            if self._queued:
-                _queue.await_turn(self)
-            self._began = time.monotonic()
-            self.status = "running"
-            self._tell(Progress(None, "starting"))
+            if self._prepares:
+                self._begin()
             self.result = self._work()
             status = "succeeded"
         except (JobCancelled, environments.BuildCancelled):
@@ -256,11 +260,15 @@ class Job:
                 self.progress = Progress(1.0, "done")
             else:
                 self.progress = Progress(self.progress.fraction, status, self.progress.stage)
-            if self._queued:
-                _queue.leave(self)
+            _queue.leave(self)
             self.status = status
             self._over.set()
             self._notify()
+
+    def _begin(self) -> None:
+        self._began = self._began or time.monotonic()
+        self.status = "running"
+        self._tell(Progress(None, "starting"))
 
     def _work(self) -> Any:
         self.folder.mkdir(parents=True)
@@ -268,6 +276,9 @@ class Job:
         python, variables, facts = self._ready_environment()
         if self._prepare is not None:
             self._request |= self._prepare(self._tell, self._cancel) or {}
+        if self._heavy:
+            _queue.await_turn(self)
+        self._begin()
         request = self.folder / "request.json"
         request.write_text(json.dumps(self._request, indent=2), encoding="utf-8")
         with _scratch(self.out) as scratch:
@@ -478,7 +489,7 @@ def start(
     overwrite : bool
         Whether an `out` that exists is replaced, at the very end; otherwise it is refused at once.
     heavy : bool
-        Whether it waits until no other heavy job of this process runs.
+        Whether its worker waits until no other heavy job's worker of this process runs.
     prepare : callable, optional
         Runs in the job's thread once the environment is ready, as a stage of its own (a download, the
         built-in model); what it returns is added to the request. See :data:`Prepare`.
