@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import signal
 import subprocess
@@ -12,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psutil
 import pytest
@@ -152,9 +150,3 @@ def visit(app: App, chromium: BrowserContext) -> Iterator[Callable[..., Visit]]:
         with contextlib.suppress(Error):  # a test may have closed it
             page.close(run_before_unload=True)
 
-
-def shot(page: Page, name: str) -> None:
-    """Keep a picture when asked: WORKBENCH_SCREENSHOTS=folder."""
-    folder = os.environ.get("WORKBENCH_SCREENSHOTS")
-    if folder:
-        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)

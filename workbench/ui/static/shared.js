@@ -407,7 +407,7 @@ export function combobox(onchange, { placeholder = "" } = {}) {
     const at = text ? 0 : shown.findIndex((o) => o.value === current);
     highlight(shown.length ? Math.max(at, 0) : -1);
   };
-  const restore = () => (input.value = options.find((o) => o.value === current)?.label ?? current ?? "");
+  const restore = () => (input.title = input.value = options.find((o) => o.value === current)?.label ?? current ?? "");
   const collapse = () => {
     popup.hidden = true;
     input.setAttribute("aria-expanded", "false");
