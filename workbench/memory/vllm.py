@@ -177,7 +177,9 @@ def ledger(setup: Setup, numbers: Numbers) -> Ledger:
     unused = len(groups.windows) * stage.per_block / numbers.block_size
     with np.errstate(divide="ignore", invalid="ignore"):
         per_token = np.where(tokens.value > 0, stage.kv_cache.value / tokens.value, unused)
-    longest = longest_request(groups, blocks.value, numbers)
+    # The block pool keeps one block for itself. Newer versions refuse a request that needs it, older ones start and
+    # then hang on it (vLLM pull request 47272).
+    longest = longest_request(groups, blocks.value - 1, numbers)
     return Ledger(
         capacity=capacity,
         requested=requested,

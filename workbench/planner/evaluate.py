@@ -121,7 +121,7 @@ def _verdicts(setup: Setup, numbers: Numbers, ledger: Ledger) -> npt.NDArray[np.
     conditions: Sequence[npt.NDArray[np.bool_]] = (
         (loading > capacity) | (total > capacity),
         ledger.kv_cache.value <= 0,
-        (ledger.max_concurrency.value < 1) | (numbers.max_model_len > setup.model.max_model_len),
+        numbers.max_model_len > ledger.longest,  # which is never above the model's own
         total + graphs > capacity,
     )
     names = ["oom_loading", "no_kv_cache", "max_model_len_too_large", "oom_cuda_graphs"]

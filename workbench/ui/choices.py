@@ -10,7 +10,7 @@ from typing import Any
 from workbench import hardware
 from workbench.architecture import Model, catalog
 from workbench.datafiles import read_rows
-from workbench.deployment import Workload
+from workbench.deployment import Deployment, Workload
 from workbench.engines.vllm import versions
 from workbench.errors import InvalidInput, UnknownName
 from workbench.formats import SCHEMES
@@ -182,6 +182,14 @@ def checked(choice: Mapping[str, Any]) -> dict[str, Any]:
         value = whole[name]
         if isinstance(value, float) and value.is_integer() and name != "gpu_memory_utilization":
             whole[name] = int(value)  # JSON does not tell 8 from 8.0
+    for name in ("quantization", "kv_cache_dtype", "engine_version"):
+        if whole[name] is not None and not isinstance(whole[name], str):
+            raise InvalidInput(f"{name} must be a name from the list")
+    for name in ("enforce_eager", "enable_prefix_caching"):
+        if whole[name] is not None and not isinstance(whole[name], bool):
+            raise InvalidInput(f"{name} must be on or off")
+    Workload(**{name: whole[name] for name in WORKLOAD})
+    Deployment(**{name: whole[name] for name in ENGINE})
     return whole
 
 
@@ -193,7 +201,14 @@ def arguments(choice: Mapping[str, Any]) -> tuple[Model, hardware.GPU | str, dic
     WorkbenchError
         For anything that cannot be: the message says which field.
     """
-    model = Model.from_config(choice["model"] if choice["config"] is None else choice["config"])
+    if choice["config"] is None:
+        model = Model.from_config(choice["model"])
+    else:
+        given = choice["config"]
+        name = next(
+            (given[key] for key in ("model_id", "_name_or_path") if isinstance(given.get(key), str)), ""
+        )
+        model = Model.from_config(given, id=name or "your-model")
     card: hardware.GPU | str = choice["gpu"]
     if choice["own_gpu"] is not None:
         card = own_gpu(choice["own_gpu"])
@@ -231,6 +246,10 @@ def own_gpu(fields: Mapping[str, Any]) -> hardware.GPU:
     return hardware.custom_gpu(str(given.pop("name", "") or "My GPU"), compute_capability=capability, **given)
 
 
+def _literal(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
 def python(choice: Mapping[str, Any]) -> str:
     """The call of ``wb.plan`` that gives the same answer.
 
@@ -255,7 +274,7 @@ def python(choice: Mapping[str, Any]) -> str:
         )
         lines.append(f"gpu=wb.custom_gpu({choice['own_gpu'].get('name', 'My GPU')!r}, {fields})")
     lines += [
-        f"{name}={json.dumps(choice[name]) if isinstance(choice[name], str) else choice[name]!r}"
+        f"{name}={_literal(choice[name])}"
         for name in ENGINE
         if choice[name] is not None and (choice[name] != DEFAULTS[name] or name == "max_model_len")
     ]

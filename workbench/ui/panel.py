@@ -3,7 +3,7 @@
 anywidget takes a single JavaScript module per widget. Panels share ``static/shared.js`` and
 ``static/shared.css`` by concatenation when the class is created: the panel's own file begins with an ordinary
 ``import … from "./shared.js"``, which editors, node and the tests follow, and which :func:`joined_module`
-replaces by the shared file's text. There is no build step and nothing is fetched by the page.
+replaces by the shared file. There is no build step and nothing is fetched by the page.
 """
 
 from __future__ import annotations
@@ -22,19 +22,24 @@ import traitlets
 from workbench.errors import WorkbenchError
 
 STATIC = Path(__file__).parent / "static"
-_IMPORT = re.compile(r'^import\s*\{[^}]*\}\s*from\s*"\./shared\.js";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import\s*\{([^}]*)\}\s*from\s*"\./shared\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:const|let|function|async function|class) )", re.MULTILINE)
 
 log = logging.getLogger(__name__)
 
 
 def joined_module(script: str) -> str:
-    """The shared module and a panel's own as one ES module with one default export."""
-    shared = (STATIC / "shared.js").read_text(encoding="utf-8")
-    own, imports = _IMPORT.subn("", (STATIC / script).read_text(encoding="utf-8"))
-    if imports != 1:
+    """The shared module and a panel's own as one ES module with one default export.
+
+    The shared part keeps a scope of its own and hands over only the names that the panel imports.
+    """
+    own = (STATIC / script).read_text(encoding="utf-8")
+    line = _IMPORT.search(own)
+    if line is None:
         raise ValueError(f'{script} needs one `import {{ … }} from "./shared.js";`')
-    return _EXPORT.sub("", shared) + own
+    names = line[1]
+    shared = _EXPORT.sub("", (STATIC / "shared.js").read_text(encoding="utf-8"))
+    return f"const {{{names}}} = (() => {{\n{shared}\nreturn {{{names}}};\n}})();\n" + _IMPORT.sub("", own)
 
 
 class Refused(traitlets.TraitError):
@@ -100,6 +105,9 @@ class Panel(anywidget.AnyWidget):
             # On its own, since a refusal rolls back all that came with it.
             if request is not None:
                 super().set_state({"request": request})
+            # Asked here too: a set skips the validator when the value equals the present one, as True does 1.
+            for name in self.from_page & allowed.keys():
+                self.traits()[name]._validate(self, allowed[name])
             super().set_state(allowed)
         except Exception as error:  # the page must get an answer whatever happened
             self._report(error)

@@ -11,7 +11,7 @@ from workbench.errors import InvalidInput
 from workbench.quantities import GIB
 
 #: The version a plan is made for unless it says otherwise: the one ``data/environments`` pins for CUDA.
-DEFAULT = "0.33.0"
+DEFAULT = "0.32.0"
 
 
 @dataclass(frozen=True, slots=True)
