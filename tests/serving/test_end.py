@@ -60,9 +60,9 @@ def test_a_cache_too_small_is_reported_with_the_line_and_with_the_plans_own_leng
     assert server.status == "failed"
     assert server.failure_kind == plan.verdict
     assert server.error is not None
-    # 1,000,000 B // (128 tokens × 2048 B) = 3 blocks of 128 tokens: the planner and vLLM name the same length.
-    assert "Set max_model_len to 384 or less" in server.error
-    assert any(fix["change"].get("max_model_len") == 384 for fix in plan.fixes)
+    # 1,000,000 B // (128 tokens × 2048 B) = 3 blocks, of which vLLM keeps one: both name the same length.
+    assert "Set max_model_len to 256 or less" in server.error
+    assert any("the longest that works is 256 tokens" in reason for reason in plan.reasons)
     assert "To serve at least one request with the model's max seq len (2048)" in server.error
     assert "Traceback" not in server.error
     assert "Traceback" in server.log()
