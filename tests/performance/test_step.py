@@ -89,3 +89,14 @@ def test_cost_is_price_over_throughput():
     speed = plan.performance()
     expected = plan.usd_per_hour.value / (speed.output_tokens_per_s.value * 3600) * 1e6
     assert speed.usd_per_million_tokens.value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("card", "pipeline_wins"), [("L40S", True), ("H100 SXM", False)])
+def test_under_long_prompts_a_pipeline_pays_over_pcie_but_not_over_nvlink(card, pipeline_wins):
+    """All-reduces of whole prompts cross PCIe on an L40S pair; the hand-over between stages is one message."""
+    load = wb.Workload(isl=7000, osl=16, concurrency=32)
+    rates = [
+        wb.plan(LLAMA, card, max_model_len=8192, **{way: 2}).performance(load).output_tokens_per_s.value
+        for way in ("tensor_parallel_size", "pipeline_parallel_size")
+    ]
+    assert (rates[1] > 1.2 * rates[0]) if pipeline_wins else (rates[1] < rates[0])
