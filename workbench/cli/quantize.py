@@ -1,0 +1,184 @@
+"""``workbench quantize``: make a smaller checkpoint, or list the methods."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+from typing import Any
+
+from workbench.errors import InvalidInput
+from workbench.quantities import show_bytes
+
+HELP = "quantise a model into a folder that vLLM loads"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.add_argument("model", nargs="?", help="builtin, a folder, or a hub id")
+    parser.add_argument("--method", default="awq", help="how (%(default)s); --list shows them")
+    parser.add_argument("--out", metavar="DIR", help="folder to make (default: NAME-METHOD here)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the library; repeatable",
+    )
+    parser.add_argument("--data", metavar="FILE", help="calibration text: .txt or .jsonl (default: built-in)")
+    parser.add_argument("--gpu", help="card it is for; refused if the result would not run there")
+    parser.add_argument("--revision", help="branch, tag or commit of a hub model")
+    parser.add_argument(
+        "--download", action="store_true", help="fetch a hub model that is not on this machine"
+    )
+    parser.add_argument(
+        "--evaluate-tokens", type=int, metavar="N", help="held-out tokens for perplexity; 0 leaves it out"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the folder if it exists")
+    parser.add_argument("--list", action="store_true", help="list the methods and their parameters")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Quantise and print what came out; 1 if the job failed."""
+    from workbench.jobs import JobFailed
+    from workbench.quantizers import quantize
+
+    if args.list:
+        _print_methods(args.json)
+        return 0
+    if not args.model:
+        raise InvalidInput(
+            "give a model: builtin, a folder, or a hub id (`workbench quantize --list` for methods)"
+        )
+    more: dict[str, Any] = {} if args.evaluate_tokens is None else {"evaluate_tokens": args.evaluate_tokens}
+    job = quantize(
+        args.model, args.method, args.out, data=args.data, gpu=args.gpu, revision=args.revision,
+        download=args.download, overwrite=args.overwrite, **more, **settings(args.set),
+    )  # fmt: skip
+    try:
+        _watch(job)
+        result = job.wait()
+    except KeyboardInterrupt:
+        job.cancel()
+        print("cancelling; nothing will be left", file=sys.stderr)
+        job._over.wait()
+        raise
+    except JobFailed as error:
+        print(f"workbench: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(result, indent=2) if args.json else summary(result))
+    return 0
+
+
+def settings(given: list[str]) -> dict[str, str]:
+    """``NAME=VALUE`` words as a dictionary of text.
+
+    Raises
+    ------
+    InvalidInput
+        For a word without ``=``, or a name given twice.
+    """
+    found: dict[str, str] = {}
+    for word in given:
+        name, sign, value = word.partition("=")
+        name = name.strip().replace("-", "_")
+        if not sign or not name:
+            raise InvalidInput(f"--set {word!r}: NAME=VALUE is needed")
+        if name in found:
+            raise InvalidInput(f"--set {name} is given twice")
+        found[name] = value
+    return found
+
+
+def _watch(job: Any) -> None:
+    """Show progress on stderr: one line in a terminal, a line a stage elsewhere."""
+    changed = threading.Event()
+    forget = job.observe(lambda _: changed.set())
+    terminal = sys.stderr.isatty()
+    stage = ""
+    try:
+        while job.status in ("queued", "running"):
+            at = job.progress
+            share = f"{at.fraction:4.0%}" if at.fraction is not None else "    "
+            line = f"{share}  {at.stage}  {at.detail}"
+            if terminal:
+                print(f"\r\033[K{line[:100]}", end="", file=sys.stderr, flush=True)
+            elif at.stage != stage:
+                print(line.rstrip(), file=sys.stderr, flush=True)
+            stage = at.stage
+            changed.wait(0.5)
+            changed.clear()
+    finally:
+        forget()
+        if terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def summary(result: dict[str, Any]) -> str:
+    """A result in a few lines."""
+    before, after = result["bytes_before"], result["bytes_after"]
+    lines = [
+        f"{result['out']}",
+        f"  size        {show_bytes(before)} -> {show_bytes(after)} ({after / before:.0%}), "
+        f"{result['bits_per_weight']:.2f} bits a quantised weight",
+    ]
+    if result["perplexity_before"] is not None:
+        lines.append(
+            f"  perplexity  {result['perplexity_before']:.2f} -> {result['perplexity_after']:.2f} on "
+            f"{result['evaluation']['tokens']:,} held-out tokens"
+        )
+    if result["calibration"]:
+        facts = result["calibration"]
+        lines.append(
+            f"  calibrated  on {facts['used']} texts, {facts['tokens']:,} tokens, of {facts['source']}"
+        )
+    lines.append(f"  took        {result['seconds']:.0f} s")
+    lines += [f"  note        {note}" for note in result["notes"]]
+    return "\n".join(lines)
+
+
+def _print_methods(as_json: bool) -> None:
+    from workbench.quantizers import methods
+
+    if as_json:
+        print(json.dumps({id: _described(m) for id, m in methods().items()}, indent=2))
+        return
+    for id, m in methods().items():
+        print(f"{id}: {m.title} (by {m.library})")
+        if m.note:
+            print(f"  {m.note}")
+        for p in m.parameters:
+            print(f"  --set {p.name}={_shown(p.default)}")
+            print(f"      {p.doc} {p.accepts().capitalize()}.")
+
+
+def _described(m: Any) -> dict[str, Any]:
+    return {
+        "title": m.title,
+        "library": m.library,
+        "scheme": m.scheme,
+        "calibrates": m.calibrates,
+        "engines": list(m.engines),
+        "min_compute_capability": ".".join(map(str, m.capability)),
+        "native_compute_capability": ".".join(map(str, m.native)),
+        "model_types": sorted(m.model_types),
+        "note": m.note,
+        "parameters": [
+            {
+                "name": p.name,
+                "type": p.type.__name__,
+                "default": p.default,
+                "accepts": p.accepts(),
+                "doc": p.doc,
+            }
+            for p in m.parameters
+        ],
+    }
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(value)
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -1,0 +1,219 @@
+"""Quantise a model, for real: one file per method, run as a job in the ``quantize`` environment.
+
+The package is called ``quantizers`` because ``wb.quantize`` is the function; a package of that name would take
+its place in ``workbench`` as soon as it is imported.
+
+>>> sorted(methods())
+['awq', 'fp8_dynamic', 'gptq']
+>>> methods()["awq"].check({"q_group_size": 64})["q_group_size"]
+64
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import InvalidInput, MissingPart
+from workbench.quantizers.registry import Method, Parameter, find, methods
+
+if TYPE_CHECKING:
+    from workbench.architecture import Model
+    from workbench.jobs import Job
+    from workbench.progress import Progress
+    from workbench.quantizers.preflight import Preflight
+
+__all__ = ["Method", "Parameter", "check", "find", "methods", "quantize", "source_folder"]
+
+#: Scored tokens of the held-out text, before and after.
+EVALUATE_TOKENS = 8192
+
+
+def quantize(
+    model: str | Path | Model,
+    method: str = "awq",
+    out: str | Path | None = None,
+    *,
+    data: str | Path | None = None,
+    gpu: str | None = None,
+    revision: str | None = None,
+    download: bool = False,
+    evaluate_tokens: int = EVALUATE_TOKENS,
+    overwrite: bool = False,
+    **parameters: Any,
+) -> Job:
+    """Quantise a model; returns at once.
+
+    Parameters
+    ----------
+    model : str, Path or Model
+        ``"builtin"``, a folder, or the id of a model on the Hugging Face Hub.
+    method : str
+        One of :func:`methods`.
+    out : str or Path, optional
+        Folder to make; by default ``NAME-METHOD`` here. It appears when everything is done, or never.
+    data : str or Path, optional
+        Calibration text: a .txt (paragraphs) or a .jsonl (field ``text``); by default the built-in text.
+    gpu : str, optional
+        Card the result is for: refused if vLLM cannot run it there.
+    revision : str, optional
+        Branch, tag or commit of a hub model.
+    download : bool
+        Whether a hub model that is not on this machine may be fetched.
+    evaluate_tokens : int
+        Tokens of held-out text that perplexity is measured on, before and after; 0 leaves it out.
+    overwrite : bool
+        Whether a folder that exists is replaced, at the very end.
+    **parameters
+        The library's own, see ``methods()[method].parameters``.
+
+    Returns
+    -------
+    Job
+        Its result: ``method``, ``out``, ``bytes_before``, ``bytes_after`` (tensors), ``bits_per_weight`` (of the
+        quantised modules, scales included), ``perplexity_before``, ``perplexity_after``, ``evaluation`` (on what),
+        ``calibration`` (on what), ``parameters``, ``notes``, ``seconds``.
+
+    Raises
+    ------
+    UnknownName
+        For a method or parameter that does not exist.
+    InvalidInput
+        For a value, data file, folder or checkpoint that cannot be used, or a card that could not run the result.
+    UnsupportedModel
+        If the model is quantised already or the method does not suit it.
+    MissingPart
+        If the model is not on this machine, or memory or disk are too small.
+
+    Examples
+    --------
+    >>> job = quantize("builtin", method="awq", out="builtin-awq", q_group_size=64)     # doctest: +SKIP
+    >>> job.wait()["perplexity_after"]                                                  # doctest: +SKIP
+    """
+    from workbench import builtin, jobs
+
+    how = find(method)
+    values = how.check(parameters)
+    if isinstance(evaluate_tokens, bool) or not isinstance(evaluate_tokens, int) or evaluate_tokens < 0:
+        raise InvalidInput(f"evaluate_tokens is {evaluate_tokens!r}; a whole number of at least 0 is needed")
+    file = _data(how, data)
+    name = _name(model)
+    target = Path(out).expanduser().absolute() if out is not None else Path.cwd() / _default_out(name, how)
+    request = {
+        "method": how.id,
+        "parameters": values,
+        "data": str(file) if file else None,
+        "evaluate_tokens": evaluate_tokens,
+    }
+    provenance = {"model": name, "revision": revision, "library": how.library}
+    notes: list[str] = []
+
+    def verify(folder: Path) -> dict[str, Any]:
+        found = check(folder, how, values, target, gpu)
+        notes[:] = found.notes
+        return {"source": str(folder), "notes": list(found.notes)}
+
+    prepare: jobs.Prepare | None = None
+    local = source_folder(model, revision)
+    if local is not None:
+        request |= verify(local)
+    elif name == builtin.NAME:
+
+        def prepare(
+            tell: Callable[[Progress], None], cancel: threading.Event
+        ) -> Mapping[str, Any]:  # trained first, as a stage of the job
+            return verify(builtin.ensure(tell))
+
+    elif download:
+        from workbench import hub
+
+        def prepare(tell: Callable[[Progress], None], cancel: threading.Event) -> Mapping[str, Any]:
+            return verify(hub.checkpoint(name, revision, progress=tell, cancel=cancel))
+
+    else:
+        raise MissingPart(
+            f"{name} is not on this machine; allow it to be downloaded (download=True, --download) or give a folder"
+        )
+    return jobs.start(
+        f"quantise {name} ({how.id})",
+        "workbench.quantizers.worker",
+        request,
+        how.environment,
+        target,
+        overwrite=overwrite,
+        prepare=prepare,
+        provenance=provenance,
+        variables={"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TQDM_MININTERVAL": "0.5"},
+    )
+
+
+def check(
+    folder: Path, method: str | Method, parameters: Mapping[str, Any], out: Path, gpu: str | None = None
+) -> Preflight:
+    """The preflight of :func:`quantize` alone: nothing is started or written.
+
+    Raises
+    ------
+    InvalidInput, UnsupportedModel, MissingPart, UnknownName
+        As :func:`quantize` does.
+    """
+    from workbench.quantizers.checkpoint import read
+    from workbench.quantizers.preflight import preflight
+
+    how = method if isinstance(method, Method) else find(method)
+    return preflight(read(folder), how, how.check(parameters), out, gpu)
+
+
+def source_folder(model: str | Path | Model, revision: str | None = None) -> Path | None:
+    """The folder a model lies in on this machine, or None.
+
+    A folder that exists comes first, then the built-in model if it is trained, then the hub's cache.
+
+    Raises
+    ------
+    InvalidInput
+        If it looks like a path and nothing is there.
+    """
+    from workbench import builtin, hub
+
+    name = _name(model)
+    if name == builtin.NAME:
+        trained = builtin.folder()
+        return trained if trained.is_dir() else None
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path.resolve()
+    if isinstance(model, Path) or not hub.is_id(name):
+        raise InvalidInput(f"there is no folder {name}")
+    return hub.cached(name, revision)
+
+
+def _data(how: Method, data: str | Path | None) -> Path | None:
+    if data is None:
+        return None
+    if not how.calibrates:
+        raise InvalidInput(f"{how.id} needs no calibration text; leave data out")
+    from workbench.quantizers import calibration
+
+    file = Path(data).expanduser().absolute()
+    calibration.read(file)
+    return file
+
+
+def _name(model: str | Path | Model) -> str:
+    if isinstance(model, str | os.PathLike):
+        name = os.fspath(model)
+    else:
+        name = os.fspath(model.folder) if model.folder else model.id
+    if not name or "\0" in name:
+        raise InvalidInput("give a model: builtin, a folder, or a hub id")
+    return name
+
+
+def _default_out(name: str, how: Method) -> str:
+    words = re.sub(r"[^\w.-]+", "-", Path(name).name).strip(".-") or "model"
+    return f"{words}-{how.id.replace('_', '-')}"

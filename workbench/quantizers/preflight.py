@@ -1,0 +1,238 @@
+"""Whether a quantisation can work, before the first byte is written: model, method, memory, disk, target GPU."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import InvalidInput, MissingPart, UnsupportedModel
+from workbench.quantities import GIB, show_bytes
+from workbench.quantizers.checkpoint import Checkpoint, Tensor
+from workbench.quantizers.registry import Method
+
+#: Up to this many bytes a model is evaluated in float32; a larger one in its own 16-bit float.
+WIDE_UP_TO = 4 * GIB
+#: torch, transformers and the quantiser's libraries, loaded.
+LIBRARIES = 1 * GIB
+#: Disk that stays free besides what is written.
+SPARE_DISK = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What a quantisation will take.
+
+    Parameters
+    ----------
+    bytes_before, bytes_after : int
+        Tensors now; and estimated, after [bytes].
+    memory, disk : int
+        Host memory and disk it will need, estimated [bytes].
+    notes : tuple of str
+        What one should know, without being a reason to stop.
+    """
+
+    bytes_before: int
+    bytes_after: int
+    memory: int
+    disk: int
+    notes: tuple[str, ...] = ()
+
+
+def preflight(
+    checkpoint: Checkpoint,
+    method: Method,
+    parameters: Mapping[str, Any],
+    out: Path,
+    gpu: str | None = None,
+) -> Preflight:
+    """Check everything that can be known beforehand; every reason against it is in one message.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        What is quantised.
+    method : Method
+        How.
+    parameters : mapping
+        All of its parameters, as :meth:`Method.check` returns them.
+    out : Path
+        Where the result goes.
+    gpu : str, optional
+        The card it will be served on; "cpu" and None ask nothing of it.
+
+    Raises
+    ------
+    UnsupportedModel
+        If the model is quantised already, or the method does not suit it.
+    InvalidInput
+        If the result would not load on ``gpu``, or the target folder lies inside the source.
+    MissingPart
+        If memory or disk are too small.
+    """
+    against = suits_model(checkpoint, method, parameters)
+    if against:
+        raise UnsupportedModel(f"{method.id} does not suit {checkpoint.folder.name}: {'; '.join(against)}")
+    source = checkpoint.folder.resolve()
+    if out.resolve() == source or source in out.resolve().parents:
+        raise InvalidInput(f"{out} lies inside the checkpoint that is quantised; choose a folder outside it")
+    notes = [*suits_gpu(method, gpu), *suits_engines(method, parameters)]
+
+    from workbench import machine
+
+    here = machine.describe(out)
+    after = bytes_after(checkpoint, method, parameters)
+    memory = memory_needed(checkpoint, method, parameters)
+    short = []
+    if memory > here.memory_available:
+        short.append(f"about {show_bytes(memory)} of memory, {show_bytes(here.memory_available)} are free")
+    if after + SPARE_DISK > here.disk_free:
+        short.append(
+            f"{show_bytes(after + SPARE_DISK)} of disk, {show_bytes(here.disk_free)} are free at {here.disk_path}"
+        )
+    if short:
+        raise MissingPart(f"quantising {checkpoint.folder.name} needs {'; and '.join(short)}")
+    return Preflight(checkpoint.bytes, after, memory, after + SPARE_DISK, tuple(notes))
+
+
+def suits_model(checkpoint: Checkpoint, method: Method, parameters: Mapping[str, Any]) -> list[str]:
+    """Reasons why the method cannot quantise this model; none if it can."""
+    if checkpoint.quantization:
+        return [f"it is quantised already ({checkpoint.quantization}); take the 16-bit checkpoint"]
+    config = checkpoint.config
+    kind = config.get("model_type")
+    if not isinstance(kind, str):
+        return ["its config.json names no model_type"]
+    if method.model_types and kind not in method.model_types:
+        known = ", ".join(sorted(method.model_types))
+        return [
+            f"{method.library} is known to work for model_type {known}, not {kind!r}; try gptq or fp8_dynamic"
+        ]
+    if config.get("auto_map") and not method.model_types:
+        return ["its config.json asks to run code that comes with the model (auto_map), which is never done"]
+    linears = quantised(checkpoint, parameters)
+    if not linears:
+        return ["no linear module is left to quantise"]
+    reasons = []
+    group = group_size(parameters)
+    if group > 0:
+        reasons += _misfits(linears, 1, group, "inputs", "group size")
+    if method.scheme == "awq":
+        reasons += _misfits(
+            linears, 0, 64 if parameters.get("apply_clip") else 8, "outputs", "AutoAWQ's block of"
+        )
+    return reasons
+
+
+def _misfits(linears: list[Tensor], side: int, block: int, what: str, of: str) -> list[str]:
+    wrong = [t for t in linears if t.shape[side] % block]
+    if not wrong:
+        return []
+    first = wrong[0]
+    name = first.name.removesuffix(".weight")
+    return [
+        f"{len(wrong)} modules have {what} that {of} {block} does not divide, first {name} with {first.shape[side]}"
+    ]
+
+
+def suits_gpu(method: Method, gpu: str | None) -> list[str]:
+    """Notes on serving the result on this card.
+
+    Raises
+    ------
+    InvalidInput
+        If vLLM has no kernel for it there.
+    UnknownName
+        For a card that no table holds.
+    """
+    if gpu is None or gpu.casefold() == "cpu":
+        return []
+    from workbench import hardware
+
+    card = hardware.gpu(gpu)
+    has = card.compute_capability
+    if has is None:
+        return [f"{card.name} is no CUDA card: whether it runs {method.id} was not checked"]
+    if has < method.capability:
+        raise InvalidInput(
+            f"{method.id} needs compute capability {_dotted(method.capability)} in vLLM, {card.name} has {_dotted(has)}"
+        )
+    if has < method.native:
+        return [
+            f"{card.name} (compute capability {_dotted(has)}) reads the {method.scheme} weights but multiplies in "
+            f"16 bit; {_dotted(method.native)} and later multiply in {method.scheme}"
+        ]
+    return []
+
+
+def suits_engines(method: Method, parameters: Mapping[str, Any]) -> list[str]:
+    """Notes on who will read the result."""
+    version = parameters.get("version")
+    if method.scheme == "awq" and version != "GEMM":
+        return [f"vLLM does not read version {version}; leave it at GEMM to serve the result with vLLM"]
+    return []
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
+
+
+def group_size(parameters: Mapping[str, Any]) -> int:
+    """Inputs that share a scale; 0 or -1 if it is not by groups."""
+    return int(parameters.get("q_group_size") or parameters.get("group_size") or 0)
+
+
+def quantised(checkpoint: Checkpoint, parameters: Mapping[str, Any]) -> list[Tensor]:
+    """The weights that will be quantised: linear modules of the layers, less what the user leaves out."""
+    import re
+
+    left_out = [*(parameters.get("modules_to_not_convert") or ()), *(parameters.get("ignore") or ())]
+
+    def kept(name: str) -> bool:
+        return any(re.match(p[3:], name) if p.startswith("re:") else p == name or p in name for p in left_out)
+
+    return [t for t in checkpoint.linears if not kept(t.name.removesuffix(".weight"))]
+
+
+def bytes_after(checkpoint: Checkpoint, method: Method, parameters: Mapping[str, Any]) -> int:
+    """Size of the result's tensors, estimated by the scheme's own arithmetic [bytes]."""
+    from workbench.formats import scheme
+
+    base = scheme(method.scheme)
+    bits = parameters.get("bits") or parameters.get("w_bit") or base.bits
+    made = dataclasses.replace(
+        base, bits=bits, zero_bits=0 if parameters.get("sym") else base.zero_bits and bits,
+        group_size=max(group_size(parameters), 0),
+    )  # fmt: skip
+    chosen = quantised(checkpoint, parameters)
+    small = sum(made.matrix_bytes(t.shape[1], t.shape[0]) for t in chosen)
+    return int(checkpoint.bytes - sum(t.bytes for t in chosen) + small)
+
+
+def memory_needed(checkpoint: Checkpoint, method: Method, parameters: Mapping[str, Any]) -> int:
+    """Peak host memory, estimated [bytes].
+
+    The larger of evaluating (weights in the float of the evaluation) and quantising: the weights, the largest
+    layer once more, and for calibration the inputs of one layer's linear modules (AutoAWQ keeps them all) or its
+    Hessians (GPTQ).
+    """
+    wide = 4 if checkpoint.bytes <= WIDE_UP_TO else 2
+    evaluating = checkpoint.parameters * wide
+    layers: dict[str, list[Tensor]] = {}
+    for tensor in checkpoint.linears:
+        layers.setdefault(tensor.name.split(".layers.")[-1].split(".")[0], []).append(tensor)
+    working = 0
+    if layers:
+        largest = max(layers.values(), key=lambda ts: sum(t.elements for t in ts))
+        working = 4 * sum(t.elements for t in largest)
+        if method.calibrates:
+            tokens = int(parameters[method.samples]) * int(parameters[method.length])
+            inputs = [t.shape[1] for t in largest]
+            if method.scheme == "awq":
+                working += 2 * tokens * sum(inputs)
+            else:
+                working += 4 * tokens * min(inputs) + 4 * sum(n * n for n in inputs)
+    return LIBRARIES + max(evaluating, checkpoint.bytes + working)
