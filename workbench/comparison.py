@@ -7,14 +7,14 @@ one request against the plan for one request of that length.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.deployment import Workload
 from workbench.engines.vllm.logs import MemoryReport
 from workbench.errors import InvalidInput
-from workbench.quantities import GIB, Estimate
+from workbench.quantities import GIB, Estimate, show_bytes, show_count, show_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +41,14 @@ _STEPS = dict.fromkeys(
     ("weights_bytes", "activation_peak_bytes", "non_torch_bytes", "cuda_graphs_bytes"), 0.005 * GIB
 )
 _STEPS["max_concurrency"] = 0.005
+
+_SHOW: dict[str, Callable[[float], str]] = {
+    "B": show_bytes,
+    "tokens": show_count,
+    "requests": lambda n: f"{n:,.2f}",
+    "s": show_seconds,
+    "tokens/s": lambda n: f"{n:,.1f}",
+}
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,14 @@ class Comparison:
     def inside(self) -> bool:
         """Whether the reported value lies in the planned interval, as exactly as it is known."""
         return self.planned.low - self.tolerance <= self.reported <= self.planned.high + self.tolerance
+
+    def show(self, value: float) -> str:
+        """A value of this quantity as people read it.
+
+        >>> Comparison("kv_cache_bytes", "B", Estimate.exact(0), 0, "engine").show(2**29)
+        '512.0 MiB'
+        """
+        return _SHOW[self.unit](value)
 
     def row(self) -> dict[str, Any]:
         """As a row of the table, keys :data:`COLUMNS`."""

@@ -130,7 +130,11 @@ def _loop(folder: Path, kept: Path | None, tell: Callable[[str], None]) -> DemoR
     job = quantize(MODEL, method=METHOD, out=folder / f"{MODEL}-{METHOD}")
     with _Lines(tell, "2 quantise  ") as lines:
         job.observe(lambda job: lines.show(job.progress))
-        made: dict[str, Any] = job.wait()
+        try:
+            made: dict[str, Any] = job.wait()
+        except BaseException:  # Ctrl-C, or a notebook's interrupt: the job must not go on alone
+            job.cancel()
+            raise
     tell(
         f"            {show_bytes(made['bytes_before'])} → {show_bytes(made['bytes_after'])}, perplexity "
         f"{made['perplexity_before']:.2f} → {made['perplexity_after']:.2f}, {show_seconds(made['seconds'])}"
@@ -146,9 +150,9 @@ def _loop(folder: Path, kept: Path | None, tell: Callable[[str], None]) -> DemoR
         rows = tuple(comparisons(planned, server))
     for row in rows:
         verdict = "inside" if row.inside else "OUTSIDE"
+        seen = f"planned {row.show(row.planned.value)}, reported {row.show(row.reported)}"
         tell(
-            f"5 compare   {row.quantity}: planned {row.planned.value:,.6g}, reported {row.reported:,.6g} {row.unit}"
-            f" ({verdict} the interval)"
+            f"5 compare   {row.quantity.removesuffix('_bytes').replace('_', ' ')}: {seen} ({verdict} the interval)"
         )
     return DemoResult(planned, made, server.ready_seconds, smoke, rows, kept)
 

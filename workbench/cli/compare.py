@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from workbench.cli.arguments import deployment_fields
@@ -15,18 +14,9 @@ from workbench.comparison import Comparison, comparisons
 from workbench.engines.vllm.logs import read_log
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.planner import Plan, plan
-from workbench.quantities import show_bytes, show_count, show_seconds
 from workbench.serving import serve
 
 HELP = "put a plan beside what vLLM reports: a running one, one started for it, or a log"
-
-_SHOW: dict[str, Callable[[float], str]] = {
-    "B": show_bytes,
-    "tokens": show_count,
-    "requests": lambda n: f"{n:,.2f}",
-    "s": show_seconds,
-    "tokens/s": lambda n: f"{n:,.1f}",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +46,7 @@ def text(rows: list[Comparison]) -> str:
     """The table for people."""
     lines = [f"{'':<24}{'planned':>14}{'reported':>14}{'error':>9}  inside the 90 % interval"]
     for row in rows:
-        show = _SHOW[row.unit]
+        show = row.show
         interval = f"{show(row.planned.low)} to {show(row.planned.high)}"
         name = row.quantity.removesuffix("_bytes").replace("_", " ")
         lines.append(

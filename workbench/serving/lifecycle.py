@@ -31,6 +31,7 @@ _LOOK = 0.2  # seconds between two looks at the log while it comes up
 _IDLE = 1.0  # … and once it is ready
 _ASK = 1.0  # seconds between two questions to /health
 _PORTS_TO_TRY = 3
+_GRACE, _HASTE = 10.0, 2.0  # seconds between asking to end and killing
 # Rough shares of a start, for a bar that moves: measured with a small model on two cores.
 _BEGINS = {
     "environment": 0.0,
@@ -129,7 +130,8 @@ class Lifecycle:
         self._stopping.set()
         process = self._process
         if process is not None:
-            process.terminate()
+            # One that is coming up has no request to finish, and its processes wait for one another.
+            process.terminate(_HASTE if self.status == "starting" else _GRACE)
         if self._thread is not threading.current_thread():
             self._thread.join()
         self._settle("stopped")
@@ -161,7 +163,7 @@ class Lifecycle:
             )
         finally:
             if self._process is not None and self._process.poll() is None:
-                self._process.terminate()
+                self._process.terminate(_HASTE)
             self.reservation.release()
             if self._stopping.is_set():
                 self._settle("stopped")
