@@ -90,11 +90,13 @@ def config(id: str, revision: str | None = None) -> dict[str, Any]:
     UnknownName, MissingPart, InvalidInput
         See :func:`checkpoint`.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import HfApi, hf_hub_download
 
     _check(id)
     with _plainly(id, revision):
-        file = hf_hub_download(id, "config.json", revision=revision, cache_dir=_cache(), endpoint=_endpoint())
+        # Asked first because it fails at once without a network; the download would try for half a minute.
+        commit = HfApi(endpoint=_endpoint()).model_info(id, revision=revision).sha
+        file = hf_hub_download(id, "config.json", revision=commit, cache_dir=_cache(), endpoint=_endpoint())
         fields = json.loads(Path(file).read_text(encoding="utf-8"))
     if not isinstance(fields, dict):
         raise InvalidInput(f"the config.json of {id} holds no object")
@@ -143,7 +145,10 @@ def checkpoint(
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> Path:
-    """Fetch a model into the hub's cache; goes on where an earlier attempt stopped.
+    """Fetch a model into the hub's cache.
+
+    A connection that breaks is taken up at the byte where it broke. A download that is cancelled or fails is taken
+    up at the first file that is not whole: huggingface_hub 2.4 keeps no half files between calls.
 
     Parameters
     ----------
@@ -185,6 +190,10 @@ def checkpoint(
     return _Fetch(found, place).run(progress or (lambda _: None), cancel or threading.Event())
 
 
+class _Stopped(Exception):
+    """Ends the threads of a download that nobody waits for any more."""
+
+
 class _Fetch:
     """One download in a thread of its own, so that whoever waits can show it and stop it."""
 
@@ -210,7 +219,7 @@ class _Fetch:
                 tell(Progress(done / total if total else None, f"fetching {self.found.id}", detail, left))
                 if cancel.is_set():
                     raise WorkbenchError(
-                        f"fetching {self.found.id} was cancelled; what came is kept for next time"
+                        f"fetching {self.found.id} was cancelled; whole files are kept for next time"
                     )
         finally:
             self.stop.set()
@@ -241,7 +250,7 @@ class _Fetch:
 
         fetch = self
 
-        class Bar(tqdm):  # type: ignore[type-arg]
+        class Bar(tqdm):  # type: ignore[misc, unused-ignore]
             def __init__(self, *args: Any, **kwargs: Any) -> None:
                 # Of the two bars in bytes, one counts what comes over the network, one what is on the disk.
                 self.counts = str(kwargs.get("desc", "")).startswith("Reconstructing")
@@ -249,7 +258,7 @@ class _Fetch:
 
             def update(self, n: float | None = 1) -> None:
                 if fetch.stop.is_set():
-                    raise InterruptedError("cancelled")
+                    raise _Stopped
                 if self.counts and n:
                     with fetch.lock:
                         fetch.done += int(n)
@@ -308,6 +317,10 @@ def _plainly(id: str, revision: str | None) -> Iterator[None]:
         raise UnknownName("hub model", id, (), "check the spelling; for a private one set HF_TOKEN") from None
     except errors.RevisionNotFoundError:
         raise UnknownName("revision", str(revision), (), f"{id} has no such branch, tag or commit") from None
+    except errors.LocalEntryNotFoundError as error:
+        raise MissingPart(
+            f"{id} could not be fetched: {_first_line(error.__cause__ or error)}; whole files are kept"
+        ) from None
     except errors.EntryNotFoundError:
         raise InvalidInput(f"{id} has no config.json: it is not a checkpoint for transformers") from None
     except errors.OfflineModeIsEnabled:
@@ -315,9 +328,9 @@ def _plainly(id: str, revision: str | None) -> Iterator[None]:
     except OSError as error:
         if error.errno == 28:
             raise MissingPart(f"the disk of {_cache()} is full; make room and fetch {id} again") from None
-        raise MissingPart(f"{id} could not be fetched: {_first_line(error)}; what came is kept") from None
+        raise MissingPart(f"{id} could not be fetched: {_first_line(error)}; whole files are kept") from None
     except Exception as error:  # httpx's: no network, time-outs, broken connections
-        raise MissingPart(f"{id} could not be fetched: {_first_line(error)}; what came is kept") from None
+        raise MissingPart(f"{id} could not be fetched: {_first_line(error)}; whole files are kept") from None
 
 
 def _first_line(error: BaseException) -> str:

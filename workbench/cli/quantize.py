@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import threading
 from typing import Any
 
-from workbench.errors import InvalidInput
+from workbench.errors import InvalidInput, WorkbenchError
 from workbench.quantities import show_bytes
 
 HELP = "quantise a model into a folder that vLLM loads"
@@ -63,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         job.cancel()
         print("cancelling; nothing will be left", file=sys.stderr)
-        job._over.wait()
+        with contextlib.suppress(WorkbenchError):
+            job.wait()
         raise
     except JobFailed as error:
         print(f"workbench: {error}", file=sys.stderr)
@@ -72,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def settings(given: list[str]) -> dict[str, str]:
+def settings(given: list[str]) -> dict[str, Any]:
     """``NAME=VALUE`` words as a dictionary of text.
 
     Raises
@@ -80,7 +82,7 @@ def settings(given: list[str]) -> dict[str, str]:
     InvalidInput
         For a word without ``=``, or a name given twice.
     """
-    found: dict[str, str] = {}
+    found: dict[str, Any] = {}
     for word in given:
         name, sign, value = word.partition("=")
         name = name.strip().replace("-", "_")
@@ -151,7 +153,7 @@ def _print_methods(as_json: bool) -> None:
             print(f"  {m.note}")
         for p in m.parameters:
             print(f"  --set {p.name}={_shown(p.default)}")
-            print(f"      {p.doc} {p.accepts().capitalize()}.")
+            print(f"      {p.doc} Accepts {p.accepts()}.")
 
 
 def _described(m: Any) -> dict[str, Any]:

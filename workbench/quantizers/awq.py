@@ -140,7 +140,7 @@ def load(folder: Path, dtype: Any) -> Any:
         with safe_open(file, "pt") as opened:
             tensors.update({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
     bits, group = fields["bits"], fields["group_size"]
-    widen = dequantize_gemm if fields["version"] == "gemm" else _dequantize_gemv
+    widen: Callable[..., Any] = dequantize_gemm if fields["version"] == "gemm" else _dequantize_gemv
     for name in [n.removesuffix(".qweight") for n in tensors if n.endswith(".qweight")]:
         packed = [tensors.pop(f"{name}.{part}") for part in ("qweight", "qzeros", "scales")]
         tensors[f"{name}.weight"] = widen(*packed, bits, group).T.contiguous()

@@ -11,6 +11,13 @@ from workbench.quantizers.registry import Parameter
 
 IGNORE = Parameter("ignore", ["lm_head"], "Modules left in 16 bit, by name or re:pattern.", list)
 
+#: llm-compressor's other bars, and the part of the way they stand for.
+_BARS = {
+    "Preparing cache": (0.0, 0.05),
+    "Compressing model": (0.9, 0.98),
+    "Writing model shards": (0.98, 1.0),
+}
+
 
 def oneshot(
     source: Path,
@@ -51,12 +58,13 @@ def oneshot(
 
     def watch(bar: str, done: int, total: int, seconds_left: float | None) -> None:
         stretch = re.match(r"\((\d+)/(\d+)\): (\w+)", bar)
-        if stretch:  # "(2/5): Calibrating": the second of five stretches of the model
+        if stretch:  # "(2/5): Calibrating": the second of five stretches of the model, gone through twice
             at, of = int(stretch[1]), int(stretch[2])
             half = 0.0 if stretch[3] == "Calibrating" else 0.5
-            tell((at - 1 + half + done / total / 2) / of, "quantising", f"part {at} of {of}")
-        elif bar:
-            tell(done / total, bar.rstrip(": ").lower(), f"{done} of {total}", seconds_left=seconds_left)
+            tell(0.05 + 0.85 * (at - 1 + half + done / total / 2) / of, "quantising", f"part {at} of {of}")
+        for beginning, (begin, end) in _BARS.items():
+            if bar.startswith(beginning):
+                tell(begin + (end - begin) * done / total, beginning.lower(), f"{done} of {total}")
 
     with follow_tqdm(watch):
         run(

@@ -203,8 +203,9 @@ def bytes_after(checkpoint: Checkpoint, method: Method, parameters: Mapping[str,
 
     base = scheme(method.scheme)
     bits = parameters.get("bits") or parameters.get("w_bit") or base.bits
+    symmetric = parameters.get("sym")
     made = dataclasses.replace(
-        base, bits=bits, zero_bits=0 if parameters.get("sym") else base.zero_bits and bits,
+        base, bits=bits, zero_bits=bits if symmetric is False or base.zero_bits else 0,
         group_size=max(group_size(parameters), 0),
     )  # fmt: skip
     chosen = quantised(checkpoint, parameters)

@@ -67,12 +67,7 @@ class Parameter:
             text = "a text"
         else:
             noun = "a whole number" if self.type is int else "a number"
-            if self.low is not None and self.high is not None:
-                text = f"{noun} from {self.low:g} to {self.high:g}"
-            elif self.low is not None:
-                text = f"{noun} of at least {self.low:g}"
-            else:
-                text = noun
+            text = f"{noun} from {self.low} to {self.high}" if self.low is not None else noun
         return f"{text}, or none" if self.optional else text
 
     def check(self, value: Any) -> Any:
@@ -101,7 +96,7 @@ class Parameter:
         if isinstance(value, float) and not math.isfinite(value):
             raise refused
         if self.type is str:
-            value = next((c for c in self.choices if c.casefold() == value.casefold()), value)
+            value = next((c for c in self.choices if str(c).casefold() == value.casefold()), value)
         if self.choices and value not in self.choices:
             raise refused
         if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
