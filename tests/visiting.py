@@ -149,4 +149,3 @@ def visit(app: App, chromium: BrowserContext) -> Iterator[Callable[..., Visit]]:
     for page in opened:
         with contextlib.suppress(Error):  # a test may have closed it
             page.close(run_before_unload=True)
-

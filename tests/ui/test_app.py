@@ -41,6 +41,16 @@ def test_a_control_changes_the_numbers(visit: Open) -> None:
     assert page.elsewhere() == []
 
 
+def test_a_choice_taken_back_at_once_is_answered(visit: Open) -> None:
+    page = visit().page
+    tokens = page.get_by_label("Input tokens")
+    for text in ("2000", "1024", "3000", "1024", "512"):  # faster than answers come
+        tokens.evaluate("(e, text) => { e.value = text; e.dispatchEvent(new Event('input')) }", text)
+    expect(page.locator(".wb-speed")).to_contain_text("512 in, 256 out")
+    tokens.fill("4096")
+    expect(page.locator(".wb-speed")).to_contain_text("4K in, 256 out")
+
+
 def test_keyboard_alone_finds_a_model_and_a_fix(visit: Open) -> None:
     page = visit().page
     page.get_by_label("Model", exact=True).focus()

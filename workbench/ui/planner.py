@@ -104,7 +104,8 @@ class PlannerPanel(Panel):
             refused = super().set_state(sync_data)
         finally:
             self._serving_page = False
-        if "choice" in sync_data and not refused:
+        # A choice changed and changed back is not sent at all; its request is, and wants its answer.
+        if "request" in sync_data and not refused:
             self.problems = {}
             self.send({"answered": self.request})
         return refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,13 +10,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import traitlets
 
 from workbench.errors import InvalidInput, UnknownName, WorkbenchError
-from workbench.quantizers.method import Method, method, methods
+from workbench.quantizers import Method, find, methods
 from workbench.ui.panel import Panel, Refused, Throttle, sentence
 
 if TYPE_CHECKING:
     from workbench.jobs import Job
 
 LOG_LINES = 200
+EMPTY: Mapping[str, Any] = {
+    "model": "builtin",
+    "method": "awq",
+    "out": "",
+    "data": "",
+    "overwrite": False,
+    "download": False,
+    "parameters": {},
+}
 
 
 def _offer(found: Method) -> dict[str, Any]:
@@ -41,6 +51,10 @@ def _offer(found: Method) -> dict[str, Any]:
     }
 
 
+def _literal(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
 class QuantizePanel(Panel):
     """Choose a model and a method, start, watch, cancel.
 
@@ -52,15 +66,19 @@ class QuantizePanel(Panel):
         One of ``workbench.quantizers.methods()``.
     out : str or Path
         Folder that the result becomes; named after model and method when left empty.
+    data : str or Path
+        Calibration text of your own; the built-in text when left empty.
     overwrite : bool
         Whether a folder that exists is replaced.
+    download : bool
+        Whether a model that is not on this machine may be fetched from the Hugging Face Hub.
     **parameters
         The method's own.
 
     Attributes
     ----------
     choice : dict
-        ``model``, ``method``, ``out``, ``overwrite``, ``parameters``.
+        ``model``, ``method``, ``out``, ``data``, ``overwrite``, ``download``, ``parameters``.
     job : Job or None
         The last one started or watched.
     state : dict
@@ -82,7 +100,9 @@ class QuantizePanel(Panel):
         method: str = "awq",
         out: str | Path = "",
         *,
+        data: str | Path = "",
         overwrite: bool = False,
+        download: bool = False,
         **parameters: Any,
     ) -> None:
         self.job: Job | None = None
@@ -94,34 +114,32 @@ class QuantizePanel(Panel):
             "model": str(model),
             "method": method,
             "out": str(out),
+            "data": str(data),
             "overwrite": overwrite,
+            "download": download,
             "parameters": parameters,
         }
 
     @traitlets.validate("choice")
     def _check(self, proposal: Any) -> dict[str, Any]:
-        before = self.choice or {
-            "model": "builtin",
-            "method": "awq",
-            "out": "",
-            "overwrite": False,
-            "parameters": {},
-        }
+        before = self.choice or EMPTY
         proposed = {**before, **proposal["value"]}
         for name in proposed:
             if name not in before:
                 raise Refused(f"there is no {name!r} to choose", name)
         if not isinstance(proposed["model"], str) or not proposed["model"].strip():
             raise Refused("Name a model: builtin, a folder or a hub id.", "model")
-        if not isinstance(proposed["out"], str):
-            raise Refused("The target is a folder's path.", "out")
-        if not isinstance(proposed["overwrite"], bool):
-            raise Refused("Replace an existing folder: yes or no.", "overwrite")
+        for name, what in (("out", "The target is a folder's path."), ("data", "The text is a file's path.")):
+            if not isinstance(proposed[name], str):
+                raise Refused(what, name)
+        for name in ("overwrite", "download"):
+            if not isinstance(proposed[name], bool):
+                raise Refused(f"{name} is yes or no.", name)
         given = proposed["parameters"]
         if not isinstance(given, Mapping):
             raise Refused("The parameters are names and values.", "parameters")
         try:
-            found = method(proposed["method"])
+            found = find(proposed["method"])
         except WorkbenchError as error:
             raise Refused(sentence(error), "method") from error
         # A method changed in the page keeps what both methods know.
@@ -141,17 +159,16 @@ class QuantizePanel(Panel):
         self.problems = {}
         self.set_trait("python", self._call())
 
-    def _target(self) -> str:
-        name = self.choice["model"].rstrip("/").rsplit("/", 1)[-1]
-        return self.choice["out"] or f"{name}-{self.choice['method']}"
+    def _arguments(self) -> dict[str, Any]:
+        """What ``wb.quantize`` is given besides the model, in its order; what says nothing is left out."""
+        chosen = self.choice
+        given = {name: chosen[name] for name in ("out", "data", "overwrite", "download") if chosen[name]}
+        return {"method": chosen["method"], **given, **chosen["parameters"]}
 
     def _call(self) -> str:
-        lines = [repr(self.choice["model"]), f"method={self.choice['method']!r}", f"out={self._target()!r}"]
-        if self.choice["overwrite"]:
-            lines.append("overwrite=True")
-        lines += [f"{name}={value!r}" for name, value in self.choice["parameters"].items()]
-        text = ", ".join(lines).replace("'", '"')
-        return f"job = wb.quantize({text})\njob.wait()"
+        words = [self.choice["model"], *self._arguments().items()]
+        shown = [_literal(words[0])] + [f"{name}={_literal(value)}" for name, value in words[1:]]
+        return f"job = wb.quantize({', '.join(shown)})\njob.wait()"
 
     def start(self) -> Job:
         """Start the job that is chosen.
@@ -165,14 +182,7 @@ class QuantizePanel(Panel):
 
         if self.job is not None and self.job.status in ("queued", "running"):
             raise WorkbenchError("a job runs already; cancel it first")
-        chosen = self.choice
-        job = quantize(
-            chosen["model"],
-            method=chosen["method"],
-            out=self._target(),
-            overwrite=chosen["overwrite"],
-            **chosen["parameters"],
-        )
+        job = quantize(self.choice["model"], **self._arguments())
         self.watch(job)
         return job
 

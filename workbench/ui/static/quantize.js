@@ -22,11 +22,15 @@ function panel(root, model) {
   const out = h("input", { type: "text", class: "wb-input", spellcheck: "false", autocomplete: "off", placeholder: "named after model and method" });
   out.addEventListener("change", () => send({ out: out.value.trim() }));
   const kind = select(methods.map((m) => ({ value: m.id, label: m.title })), (value) => { send({ method: value, parameters: {} }); drawParameters(); });
+  const data = h("input", { type: "text", class: "wb-input", spellcheck: "false", autocomplete: "off", placeholder: "the built-in text" });
+  data.addEventListener("change", () => send({ data: data.value.trim() }));
+  const download = checkbox("Fetch the model from the hub if it is not here", (value) => send({ download: value }));
   const overwrite = checkbox("Replace the folder if it exists", (value) => send({ overwrite: value }));
   const fields = {
     model: field("Model: builtin, a folder or a hub id", name),
     method: field("Method", kind),
     out: field("Result", out),
+    data: field("Calibration text (.txt or .jsonl)", data),
   };
   const note = h("p", { class: "wb-hint" });
   const parameters = h("div", { class: "wb-fields" });
@@ -75,7 +79,7 @@ function panel(root, model) {
     h(
       "div",
       { class: "wb-columns" },
-      h("form", { class: "wb-card wb-choices", "aria-label": "What to quantise", onsubmit: (event) => event.preventDefault() }, fields.model, fields.method, note, fields.out, overwrite, h("details", { class: "wb-more" }, h("summary", {}, "The method’s own parameters"), parameters)),
+      h("form", { class: "wb-card wb-choices", "aria-label": "What to quantise", onsubmit: (event) => event.preventDefault() }, fields.model, fields.method, note, fields.out, overwrite, download, h("details", { class: "wb-more" }, h("summary", {}, "Calibration and the method’s own parameters"), fields.data, parameters)),
       h("section", { class: "wb-card", "aria-label": "Job" }, h("div", { class: "wb-panelhead" }, h("h2", {}, "Quantise"), state), general, h("div", { class: "wb-buttons" }, start, cancel), bar, result, logs, python),
     ),
   );
@@ -84,6 +88,8 @@ function panel(root, model) {
     draft = model.get("choice");
     if (document.activeElement !== name) name.value = draft.model;
     if (document.activeElement !== out) out.value = draft.out;
+    if (document.activeElement !== data) data.value = draft.data;
+    download.show(draft.download);
     kind.show(draft.method);
     overwrite.show(draft.overwrite);
     for (const [key, input] of Object.entries(inputs)) input.show(draft.parameters[key] ?? input.default);
