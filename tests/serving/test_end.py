@@ -16,7 +16,7 @@ import pytest
 
 import workbench as wb
 from workbench.errors import InvalidInput, WorkbenchError
-from workbench.serving import Server
+from workbench.serving import Client, Server
 from workbench.serving.ports import Reservation
 
 pytestmark = pytest.mark.environment
@@ -139,12 +139,11 @@ def test_an_owner_that_ends_normally_leaves_no_process(model: Path) -> None:
     assert not psutil.pid_exists(int(done.stdout))
 
 
-def test_the_command_line_serves_and_ends_on_interrupt_and_a_death_is_told(model: Path) -> None:
-    """One start for two ends: killed under a watching Server first, then nothing is left for Ctrl-C but to exit 1."""
-    with_port = Reservation()
-    port = with_port.port
-    with_port.release()
-    words = ["serve", str(model), "--enforce-eager", "--kv-cache-memory-bytes", str(2**28), "--json"]
+def test_the_command_line_serves_on_a_named_port_and_tells_of_a_death(model: Path) -> None:
+    free = Reservation()
+    port = free.port
+    free.release()
+    words = ["serve", "builtin", "--enforce-eager", "--kv-cache-memory-bytes", str(2**28), "--json"]
     command = subprocess.Popen(
         [sys.executable, "-m", "workbench", *words, "--port", str(port)],
         stdout=subprocess.PIPE,
@@ -157,6 +156,8 @@ def test_the_command_line_serves_and_ends_on_interrupt_and_a_death_is_told(model
         assert facts["url"] == f"http://127.0.0.1:{port}"
         assert facts["report"]["kv_cache"] == 2**28
         members = grown(facts["pid"], 3)
+        with Client(facts["url"]) as client:
+            assert client.model == "builtin"
         with wb.serve(facts["url"]) as found:
             assert found.generate("def ", max_tokens=4).completion_tokens > 0
         # The same port cannot be had twice, and says so, from another process too.
@@ -165,7 +166,9 @@ def test_the_command_line_serves_and_ends_on_interrupt_and_a_death_is_told(model
         os.kill(facts["pid"], signal.SIGKILL)
         output, errors = command.communicate(timeout=LONG)
         assert command.returncode == 1
-        assert json.loads(output)["status"] == "failed"
+        failed = json.loads(output)
+        assert failed["status"] == "failed"
+        assert "died while it was serving" in failed["error"]
         assert "the whole log is in" in errors
         assert gone(members)
     finally:

@@ -204,7 +204,10 @@ class Lifecycle:
         if self._stopping.is_set():
             raise _Stopped
         self._read_log()
-        return read_failure(self.lines(), code)
+        failure = read_failure(self.lines(), code)
+        if self.status == "ready":
+            failure = replace(failure, advice=f"vLLM died while it was serving. {failure.advice}")
+        return failure
 
     def _ready(self, client: Client) -> None:
         self.ready_seconds = time.monotonic() - self._begin

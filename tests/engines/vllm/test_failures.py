@@ -67,7 +67,7 @@ CAUSES = [
         "Lower kv_cache_memory_bytes",
     ),
     (
-        "oom",
+        "oom_loading",
         "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 224.00 MiB. GPU 0 has a total capacity of 44.40 "
         "GiB of which 100.31 MiB is free.",
         "Quantise the model",
@@ -124,8 +124,8 @@ CAUSES = [
         "RuntimeError: Failed to infer device type, please set the environment variable",
         "nvidia-smi",
     ),
-    ("unknown", "ZeroDivisionError: division by zero", "could not start"),
-    ("unknown", "SomethingNewError: the moon is in the wrong phase", "could not start"),
+    ("unknown", "ZeroDivisionError: division by zero", "no failure that the workbench knows"),
+    ("unknown", "SomethingNewError: the moon is in the wrong phase", "no failure that the workbench knows"),
 ]
 
 
@@ -173,6 +173,17 @@ def test_a_flag_with_a_bad_value() -> None:
     failure = read_failure(log.splitlines(), 2)
     assert failure.kind == "flags"
     assert "--dtype" in failure.line
+
+
+def test_out_of_memory_after_the_cache_is_another_verdict() -> None:
+    cause = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 224.00 MiB."
+    before = (
+        "(EngineCore pid=5) INFO 11-20 09:00:30 [gpu_worker.py:760] Available KV cache memory: 31.02 GiB\n"
+    )
+    failure = read_failure((before + WRAPPED.format(cause=cause)).splitlines(), 1)
+    assert failure.kind == "oom_cuda_graphs"
+    assert failure.line == cause
+    assert "enforce_eager" in failure.advice
 
 
 def test_killed_without_a_word() -> None:

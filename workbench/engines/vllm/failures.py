@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from workbench.engines.vllm.logs import parse_line
+from workbench.engines.vllm.logs import parse_line, read_log
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Failure:
     Attributes
     ----------
     kind : str
-        One word or two for programs: "max_model_len_too_large", "oom", "port_busy", …; "unknown" where only the
-        last exception is known.
+        For programs: a plan's verdict where it is one ("oom_loading", "no_kv_cache", "max_model_len_too_large",
+        "oom_cuda_graphs"), else "port_busy", "gated" …; "unknown" where only an exception is known.
     line : str
         The line of the log that matters, without its prefix; empty when the log says nothing.
     advice : str
@@ -60,6 +60,11 @@ def _capability(match: re.Match[str]) -> str:
         f"{int(have) / 10:.1f}. Choose another quantisation or another GPU."
     )
 
+
+_AFTER_THE_CACHE = (
+    "The GPU ran out of memory after the KV cache was allocated. Lower gpu_memory_utilization or max_num_seqs, or set "
+    "enforce_eager."
+)
 
 # (kind, sign, advice), most specific first. Group names in the sign fill {braces} of the advice.
 _RULES: tuple[tuple[str, re.Pattern[str], _Advice], ...] = tuple(
@@ -101,12 +106,11 @@ _RULES: tuple[tuple[str, re.Pattern[str], _Advice], ...] = tuple(
         ),
         (
             "oom_cuda_graphs",
-            r"(?:CUDA out of memory|OutOfMemoryError).*(?:captur|cudagraph)|out of memory occurred when warming up",
-            "The GPU ran out of memory after the KV cache was allocated. Lower gpu_memory_utilization or "
-            "max_num_seqs, or set enforce_eager.",
+            r"out of memory occurred when warming up",
+            _AFTER_THE_CACHE,
         ),
         (
-            "oom",
+            "oom_loading",
             r"CUDA out of memory|OutOfMemoryError|HIP out of memory|DefaultCPUAllocator: can't allocate memory|"
             r"CUDA error: out of memory",
             "The memory is not enough. Quantise the model, use more GPUs (tensor_parallel_size), or lower "
@@ -290,7 +294,7 @@ _SIGNALS = {
     signal.SIGILL: "This build of vLLM needs CPU instructions that this machine lacks. Name another build.",
     signal.SIGSEGV: "vLLM crashed inside a library. Check the driver and the build, then try enforce_eager.",
     signal.SIGBUS: "vLLM crashed, most likely because /dev/shm is too small. In a container, raise --shm-size.",
-    signal.SIGTERM: "vLLM was stopped from outside before it was ready.",
+    signal.SIGTERM: "vLLM was stopped from outside.",
 }
 _LONGEST = 600
 
@@ -322,11 +326,14 @@ def read_failure(lines: Iterable[str], returncode: int | None = None) -> Failure
     # Warnings mention modules that are not there and kernels that are not used; they are no cause of death.
     grave = [line.message for line in parsed if line.level not in ("DEBUG", "INFO", "WARNING")]
     known = _first_known(grave)
+    if known is not None and known.kind == "oom_loading" and read_log(messages).kv_cache is not None:
+        # The cache is allocated after weights and activations found room, and before the graphs.
+        known = replace(known, kind="oom_cuda_graphs", advice=_AFTER_THE_CACHE)
     if known is not None:
         return known
     exception = _first_exception(grave)
     if exception:
-        return Failure("unknown", _short(exception), "vLLM could not start.")
+        return Failure("unknown", _short(exception), "It is no failure that the workbench knows.")
     if returncode is not None and returncode < 0:
         advice = _SIGNALS.get(
             signal.Signals(-returncode) if -returncode in set(signal.Signals) else None,  # type: ignore[arg-type]
@@ -340,7 +347,7 @@ def read_failure(lines: Iterable[str], returncode: int | None = None) -> Failure
     ]
     last = errors[-1] if errors else next((m.strip() for m in reversed(messages) if m.strip()), "")
     code = f" (exit code {returncode})" if returncode is not None else ""
-    return Failure("unknown", _short(last), f"vLLM ended before it was ready{code}.")
+    return Failure("unknown", _short(last), f"vLLM ended by itself{code}.")
 
 
 def _first_known(messages: Sequence[str]) -> Failure | None:
