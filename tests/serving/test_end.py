@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,6 +86,24 @@ def test_a_flag_that_vllm_does_not_know(model: Path, capsys: pytest.CaptureFixtu
         server.wait_ready(LONG)
     assert "does not know --no-such-flag" in str(failed.value)
     assert server.failure_kind == "flags"
+
+
+def test_a_models_own_code_is_not_run(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "brings_code"
+    shutil.copytree(model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "brings_code", "architectures": ["BringsCode"]}
+    config["auto_map"] = {"AutoConfig": "configuration_code.CodeConfig"}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "configuration_code.py").write_text(
+        f"from pathlib import Path\nPath({str(tmp_path / 'was_run')!r}).touch()\n"
+        "from transformers import PretrainedConfig\nclass CodeConfig(PretrainedConfig): pass\n"
+    )
+    with wb.serve(folder) as server, pytest.raises(WorkbenchError, match="brings its own code"):
+        server.wait_ready(LONG)
+    assert server.plan is None  # the workbench cannot size it either
+    assert server.failure_kind == "remote_code"
+    assert not (tmp_path / "was_run").exists()
 
 
 def test_stopped_while_it_comes_up(model: Path) -> None:

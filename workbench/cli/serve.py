@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import signal
 import sys
 import threading
@@ -31,6 +32,12 @@ def add_source_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("model", nargs="?", help=what)
     parser.add_argument("--plan", metavar="FILE", help="a plan written by `workbench plan --json`")
     parser.add_argument("--checkpoint", metavar="FOLDER", help="load this instead of what the plan names")
+    parser.add_argument(
+        "--engine-arguments",
+        metavar="WORDS",
+        default="",
+        help="further flags of `vllm serve`, as one quoted text",
+    )
     parser.add_argument("--port", type=int, help="port on this machine (default: any free one)")
     add_deployment_arguments(parser)
 
@@ -45,7 +52,12 @@ def start(args: argparse.Namespace) -> Server:
     if bool(args.plan) == bool(args.model):
         raise InvalidInput("give either a model (a folder, an id, builtin) or --plan FILE")
     source: Plan | str = Plan.read(args.plan) if args.plan else args.model
-    return serve(source, port=args.port, checkpoint=args.checkpoint, **deployment_fields(args))
+    try:
+        words = shlex.split(args.engine_arguments)
+    except ValueError as error:
+        raise InvalidInput(f"--engine-arguments cannot be split into words: {error}") from error
+    fields = deployment_fields(args)
+    return serve(source, port=args.port, checkpoint=args.checkpoint, arguments=words, **fields)
 
 
 def watch(server: Server, out: Any = None) -> None:

@@ -88,7 +88,7 @@ CAUSES = [
         "remote_code",
         "ValueError: The repository m contains custom code which must be executed to correctly load the model. Please "
         "pass the argument `trust_remote_code=True` to allow custom code to be run.",
-        "trust_remote_code",
+        "--trust-remote-code",
     ),
     (
         "compute_capability",

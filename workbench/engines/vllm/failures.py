@@ -137,7 +137,7 @@ _RULES: tuple[tuple[str, re.Pattern[str], _Advice], ...] = tuple(
             "remote_code",
             r"trust_remote_code=True|contains custom code which must be executed|--trust-remote-code",
             "The model brings its own code, which the workbench does not run unasked. If you have read that code and "
-            "trust it, set trust_remote_code; otherwise choose a model that vLLM knows itself.",
+            "trust it, give vLLM --trust-remote-code; otherwise choose a model that vLLM knows itself.",
         ),
         (
             "not_found",
