@@ -54,11 +54,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def clean_surroundings(home: Path) -> dict[str, str]:
     """Environment variables as on a machine that has nothing but the new environment."""
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("PYTHON", "JUPYTER", "VIRTUAL_ENV"))
-    }
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "JUPYTER", "VIRTUAL_ENV"))}
     return {**kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
 
 
@@ -114,10 +110,7 @@ def server(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "--allow-root",
     ]
     process = Supervised(
-        [
-            str(part)
-            for part in (*command, f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={ROOT}")
-        ],
+        [str(part) for part in (*command, f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={ROOT}")],
         cwd=ROOT,
         env=clean_surroundings(home),
         log=log,

@@ -55,9 +55,7 @@ def test_a_plan_that_is_right_is_inside_everywhere(plan: wb.Plan) -> None:
 def test_a_plan_that_is_wrong_is_outside_and_the_error_has_a_sign(plan: wb.Plan) -> None:
     rows = wb.compare(plan, read_log(log_of(plan, kv_factor=0.4).splitlines())).set_index("quantity")
     assert not rows.loc["kv_cache_tokens", "inside"]
-    assert rows.loc["kv_cache_tokens", "error"] == pytest.approx(
-        1.5, abs=0.01
-    )  # planned 2.5 times what there is
+    assert rows.loc["kv_cache_tokens", "error"] == pytest.approx(1.5, abs=0.01)  # planned 2.5 times what there is
     assert rows.loc["weights_bytes", "inside"]
 
 
@@ -101,9 +99,7 @@ def test_a_plan_without_a_ledger_cannot_be_compared(plan: wb.Plan) -> None:
     reported=st.floats(0, 2e12),
     tolerance=st.floats(0, 1e7),
 )
-def test_error_and_inside(
-    value: float, below: float, above: float, reported: float, tolerance: float
-) -> None:
+def test_error_and_inside(value: float, below: float, above: float, reported: float, tolerance: float) -> None:
     planned = Estimate(value, max(value - below, 0.0), value + above, "calibrated")
     row = Comparison("kv_cache_bytes", "B", planned, reported, "engine", tolerance)
     if reported > 0:

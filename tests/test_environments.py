@@ -206,9 +206,7 @@ def test_a_wrong_build_of_torch_is_refused(place, tmp_path):
 
 def test_full_disk_is_seen_before(place, monkeypatch):
     write(place, ["absent"], more='disk_gb = { "" = 1e9 }')
-    with pytest.raises(
-        MissingPart, match=r"needs 1000000000 GB in .* GB are free: make room, or set WORKBENCH"
-    ):
+    with pytest.raises(MissingPart, match=r"needs 1000000000 GB in .* GB are free: make room, or set WORKBENCH"):
         environments.ensure("small")
     assert left() == []
 
@@ -342,10 +340,7 @@ def test_committed_recipes_are_whole():
         assert read.steps
         assert read.imports
         assert all("==" in line for line in read.constraints)
-        assert (
-            set(read.disk_gb)
-            == {"any": {"cpu", "cuda"}, "cpu": {"cpu"}, "cuda": {"cuda"}, "": {""}}[read.torch]
-        )
+        assert set(read.disk_gb) == {"any": {"cpu", "cuda"}, "cpu": {"cpu"}, "cuda": {"cuda"}, "": {""}}[read.torch]
         pinned = [line for step in read.steps for line in step.lines if "==" in line]
         assert pinned
         names = {line.partition("==")[0].lower() for line in read.constraints}
@@ -365,9 +360,7 @@ def test_committed_recipes_are_whole():
 )
 def test_real_environments(name, code, tmp_path):
     environment = environments.ensure(name)
-    with Supervised(
-        [str(environment.python), "-c", code], env=environment.environ(), log=tmp_path / "log"
-    ) as process:
+    with Supervised([str(environment.python), "-c", code], env=environment.environ(), log=tmp_path / "log") as process:
         assert process.wait(300) == 0
     words = (tmp_path / "log").read_text().split()
     assert words[-1] == environment.versions()["torch" if name == "quantize" else "vllm"]
@@ -385,9 +378,7 @@ def test_cuda_environment_resolves(tmp_path):
     read = recipe.read("vllm")
     pins = tmp_path / "pins.txt"
     # On a machine whose pip would also find a CPU build: only the very version, without "+cpu".
-    exact = (
-        "torch=" + pin.removeprefix("torch") if pin.startswith("torch==") else pin for pin in read.constraints
-    )
+    exact = ("torch=" + pin.removeprefix("torch") if pin.startswith("torch==") else pin for pin in read.constraints)
     pins.write_text("\n".join(exact))
     python = environments.ensure("quantize").python
     command = [str(python), "-m", "pip", "install", "--dry-run", "--ignore-installed", "--no-input"]

@@ -54,10 +54,7 @@ def test_fewer_bits_are_fewer_bytes(inputs, outputs):
     sizes = [SCHEMES[name].matrix_bytes(inputs, outputs) for name in ("w4a16", "awq", "gptq")]
     assert sizes[0] - 16 < sizes[1] < sizes[2]
     assert (
-        sizes[1]
-        < inputs * outputs
-        < SCHEMES["fp8"].matrix_bytes(inputs, outputs)
-        < 2 * inputs * outputs + 4 * outputs
+        sizes[1] < inputs * outputs < SCHEMES["fp8"].matrix_bytes(inputs, outputs) < 2 * inputs * outputs + 4 * outputs
     )
 
 
@@ -78,9 +75,7 @@ def test_checkpoints_say_what_they_are():
         (
             {
                 "quant_method": "compressed-tensors",
-                "config_groups": {
-                    "group_0": {"weights": {"type": "int", "num_bits": 8, "strategy": "channel"}}
-                },
+                "config_groups": {"group_0": {"weights": {"type": "int", "num_bits": 8, "strategy": "channel"}}},
                 "ignore": ["lm_head"],
             },
             8 + 16 / 4096,

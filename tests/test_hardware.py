@@ -132,9 +132,7 @@ def test_the_rule_from_nvidia_smi_covers_every_card_where_both_totals_are_known(
     pairs = [
         (float(row["memory_mib_reported"]), float(row["cuda_total_mib"]))
         for row in ROWS.values()
-        if row["memory_mib_reported"]
-        and row["cuda_total_mib"]
-        and row["memory_mib_reported"] != row["cuda_total_mib"]
+        if row["memory_mib_reported"] and row["cuda_total_mib"] and row["memory_mib_reported"] != row["cuda_total_mib"]
     ]
     assert len(pairs) >= 12
     for reported, total in pairs:

@@ -71,11 +71,7 @@ NOT_IN_CORE = {
 
 
 def modules() -> list[Path]:
-    return [
-        path
-        for path in sorted(PACKAGE.rglob("*.py"))
-        if path.parent != PACKAGE or not path.stem.startswith("__")
-    ]
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or not path.stem.startswith("__")]
 
 
 def name_of(path: Path) -> str:
@@ -134,9 +130,7 @@ def test_a_room_imports_only_rooms_above_it(path: Path) -> None:
         assert level < own, f"{path.name}:{line}: {here} must not import {target}"
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in modules() if floor(name_of(path)) < len(CORE)], ids=name_of
-)
+@pytest.mark.parametrize("path", [path for path in modules() if floor(name_of(path)) < len(CORE)], ids=name_of)
 def test_the_planning_core_is_free_of_engines_pages_and_network(path: Path) -> None:
     for imported, line, at_top in imports(path):
         root = imported.split(".")[0]
@@ -293,9 +287,7 @@ def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z][\w-]*)\s*:(?!=)", makefile, re.MULTILINE))
 
 
-@pytest.mark.parametrize(
-    "name", ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "binder/README.md", ".ci/run"]
-)
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "binder/README.md", ".ci/run"])
 def test_documents_name_make_targets_that_exist(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     named = set(re.findall(r"^\s*make ([a-z][\w-]*)|`make ([a-z][\w-]*)", text, re.MULTILINE))

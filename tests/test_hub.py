@@ -59,9 +59,7 @@ class Handler(BaseHTTPRequestHandler):
             if found[2] not in (None, "main", COMMIT):
                 return self.answer(404, error="RevisionNotFound")
             names = FILES if found[1] == "model" else ["config.json", "pytorch_model.bin"]
-            siblings = [
-                {"rfilename": n, "size": state.sizes.get(n, len(FILES[n])), "blobId": "0" * 40} for n in names
-            ]
+            siblings = [{"rfilename": n, "size": state.sizes.get(n, len(FILES[n])), "blobId": "0" * 40} for n in names]
             body = {
                 "id": f"acme/{found[1]}",
                 "modelId": f"acme/{found[1]}",
@@ -124,9 +122,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.state = SimpleNamespace(
-        asked=[], sizes={}, refuse_after=None, breaks=0, slow=False, hold=threading.Event()
-    )
+    httpd.state = SimpleNamespace(asked=[], sizes={}, refuse_after=None, breaks=0, slow=False, hold=threading.Event())
     threading.Thread(target=httpd.serve_forever, daemon=True).start()
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{httpd.server_port}")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))

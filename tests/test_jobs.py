@@ -95,9 +95,7 @@ def beside(out: Path) -> list[str]:
 
 def test_a_result_with_its_provenance(worker, tmp_path):
     out = tmp_path / "made" / "model"
-    job = jobs.start(
-        "answer", worker, {"number": 7}, None, out, provenance={"method": "none"}, variables={"HINT": "h"}
-    )
+    job = jobs.start("answer", worker, {"number": 7}, None, out, provenance={"method": "none"}, variables={"HINT": "h"})
     result = job.wait(60)
     assert (result["answer"], result["where"], result["out"]) == (7, "h", str(out))
     assert (job.status, job.error, job.result, job.progress) == (
@@ -139,9 +137,7 @@ def test_observers_hear_every_stage_from_one_thread(worker):
         threads.add(threading.current_thread().name)
 
     gate = threading.Event()
-    job = jobs.start(
-        "steps", worker, {"what": "steps"}, None, prepare=lambda tell, cancel: gate.wait(30) and None
-    )
+    job = jobs.start("steps", worker, {"what": "steps"}, None, prepare=lambda tell, cancel: gate.wait(30) and None)
     quiet = job.observe(lambda job: heard.append(("never", "", "")))
     quiet()
     quiet()

@@ -22,9 +22,7 @@ class Card:
     """What one stand-in card answers; a name missing here is a query it does not support."""
 
     def __init__(self, name: str, total_mib: int, used_mib: int = 600, **answers: Any) -> None:
-        memory = SimpleNamespace(
-            total=total_mib * MIB, used=used_mib * MIB, free=(total_mib - used_mib) * MIB
-        )
+        memory = SimpleNamespace(total=total_mib * MIB, used=used_mib * MIB, free=(total_mib - used_mib) * MIB)
         self.answers = {
             "nvmlDeviceGetName": name,
             "nvmlDeviceGetMemoryInfo": memory,
@@ -44,9 +42,7 @@ class Card:
 class FakeNVML:
     """The part of ``pynvml`` that is asked; errors are the real ones."""
 
-    def __init__(
-        self, *cards: Card, nvlink_pairs: set[tuple[int, int]] = frozenset(), **answers: Any
-    ) -> None:  # type: ignore[assignment]
+    def __init__(self, *cards: Card, nvlink_pairs: set[tuple[int, int]] = frozenset(), **answers: Any) -> None:  # type: ignore[assignment]
         self.cards, self.nvlink_pairs, self.open = list(cards), nvlink_pairs, 0
         self.answers = {
             "nvmlSystemGetDriverVersion": b"580.65.06",
@@ -273,9 +269,7 @@ def test_topology_of_several_cards() -> None:
     assert {(link.a, link.b) for link in found if link.kind == "NVLink"} == {(0, 1), (2, 3)}
     assert {link.kind for link in found} == {"NVLink", "PCIe through one NUMA node"}
     assert all(link.peer_to_peer for link in found)
-    silent = FakeNVML(
-        *cards[:2], topology=error(pynvml.NVML_ERROR_NOT_SUPPORTED), p2p=error(pynvml.NVML_ERROR_UNKNOWN)
-    )
+    silent = FakeNVML(*cards[:2], topology=error(pynvml.NVML_ERROR_NOT_SUPPORTED), p2p=error(pynvml.NVML_ERROR_UNKNOWN))
     (link,) = machine.describe(nvml=silent).links
     assert (link.kind, link.peer_to_peer) == ("unknown", None)
 

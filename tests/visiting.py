@@ -70,9 +70,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     ]
     command += [f"--pool={app.pool}", f"--cull-after={CULL_AFTER}"]
     with log.open("w") as out:
-        app.process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, text=True, cwd=log.parent
-        )
+        app.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, text=True, cwd=log.parent)
     try:
         wait_until(lambda: app.url in log.read_text(), 60, "the app prints its address")
         yield app

@@ -140,16 +140,12 @@ class Choices:
         capacity, name = card.capacity.value, card.name
         fixed = cpu.KV_CACHE if cpu.is_cpu(name) else np.nan
         length = self._number("max_model_len", rows, self.model.max_model_len)
-        chunk = self._number(
-            "max_num_batched_tokens", rows, versions.default_max_num_batched_tokens(capacity, name)
-        )
+        chunk = self._number("max_num_batched_tokens", rows, versions.default_max_num_batched_tokens(capacity, name))
         return Numbers(
             max_model_len=length,
             max_num_seqs=self._number("max_num_seqs", rows, versions.default_max_num_seqs(capacity, name)),
             max_num_batched_tokens=chunk,
-            gpu_memory_utilization=self._number(
-                "gpu_memory_utilization", rows, version.gpu_memory_utilization
-            ),
+            gpu_memory_utilization=self._number("gpu_memory_utilization", rows, version.gpu_memory_utilization),
             kv_cache_memory_bytes=self._number("kv_cache_memory_bytes", rows, fixed),
             block_size=self._number("block_size", rows, versions.default_block_size(name)),
             enforce_eager=self._number("enforce_eager", rows, 0.0).astype(bool),

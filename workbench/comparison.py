@@ -37,9 +37,7 @@ _MEMORY: dict[str, tuple[str, str, str]] = {
 }
 # A log prints GiB and concurrency with two decimals: half of the last digit decides nothing. The cache's size and
 # tokens come exact from /metrics, or as whole numbers.
-_STEPS = dict.fromkeys(
-    ("weights_bytes", "activation_peak_bytes", "non_torch_bytes", "cuda_graphs_bytes"), 0.005 * GIB
-)
+_STEPS = dict.fromkeys(("weights_bytes", "activation_peak_bytes", "non_torch_bytes", "cuda_graphs_bytes"), 0.005 * GIB)
 _STEPS["max_concurrency"] = 0.005
 
 _SHOW: dict[str, Callable[[float], str]] = {
@@ -145,9 +143,7 @@ def compare(plan: Plan, server: Server | MemoryReport, smoke: SmokeResult | None
     return table
 
 
-def comparisons(
-    plan: Plan, server: Server | MemoryReport, smoke: SmokeResult | None = None
-) -> Iterator[Comparison]:
+def comparisons(plan: Plan, server: Server | MemoryReport, smoke: SmokeResult | None = None) -> Iterator[Comparison]:
     """The rows of :func:`compare`, one by one."""
     if isinstance(server, MemoryReport):
         report = server

@@ -118,9 +118,7 @@ def _loop(folder: Path, kept: Path | None, tell: Callable[[str], None]) -> DemoR
     planned = _plan()
     planned.to_json(folder / "plan.json")
     chosen = planned.deployment
-    tell(
-        f"1 plan      {planned.model.id}, {METHOD}, {MAX_MODEL_LEN} tokens on {chosen.gpu}: {planned.verdict}"
-    )
+    tell(f"1 plan      {planned.model.id}, {METHOD}, {MAX_MODEL_LEN} tokens on {chosen.gpu}: {planned.verdict}")
     if planned.memory is not None:
         memory = planned.memory
         tell(
@@ -151,9 +149,7 @@ def _loop(folder: Path, kept: Path | None, tell: Callable[[str], None]) -> DemoR
     for row in rows:
         verdict = "inside" if row.inside else "OUTSIDE"
         seen = f"planned {row.show(row.planned.value)}, reported {row.show(row.reported)}"
-        tell(
-            f"5 compare   {row.quantity.removesuffix('_bytes').replace('_', ' ')}: {seen} ({verdict} the interval)"
-        )
+        tell(f"5 compare   {row.quantity.removesuffix('_bytes').replace('_', ' ')}: {seen} ({verdict} the interval)")
     return DemoResult(planned, made, server.ready_seconds, smoke, rows, kept)
 
 
@@ -166,9 +162,7 @@ def _plan() -> Plan:
 
     card = next((c for device in machine.gpus() if device.usable and (c := device.card()) is not None), None)
     if card is None:
-        raise WorkbenchError(
-            "this machine's GPU is in no table of the workbench; the demo cannot plan for it"
-        )
+        raise WorkbenchError("this machine's GPU is in no table of the workbench; the demo cannot plan for it")
     return plan(MODEL, gpu=card, **fields)
 
 

@@ -93,9 +93,7 @@ class Deployment:
         if self.quantization is not None:
             scheme(self.quantization)
         if self.kv_cache_dtype not in ("auto", *KV_BYTES):
-            raise InvalidInput(
-                f"kv_cache_dtype {self.kv_cache_dtype!r} is not one of auto, {', '.join(KV_BYTES)}"
-            )
+            raise InvalidInput(f"kv_cache_dtype {self.kv_cache_dtype!r} is not one of auto, {', '.join(KV_BYTES)}")
         if self.dtype not in _DTYPES:
             raise InvalidInput(f"dtype {self.dtype!r} is not one of {', '.join(_DTYPES)}")
         for name in ("enable_expert_parallel", "enforce_eager"):

@@ -88,9 +88,7 @@ class Division:
         for kind in model.kinds:
             heads, kv_heads = kind.attention.heads, kind.attention.kv_heads
             if heads % self.tensor:
-                return (
-                    f"tensor_parallel_size {self.tensor} does not divide the model's {heads} attention heads"
-                )
+                return f"tensor_parallel_size {self.tensor} does not divide the model's {heads} attention heads"
             if max(kv_heads, self.tensor) % min(kv_heads, self.tensor):
                 return f"tensor_parallel_size {self.tensor} and {kv_heads} KV heads do not divide each other"
             for weight in kind.weights(model.hidden):

@@ -131,13 +131,9 @@ def _matches(pattern: str, name: str) -> bool:
 
 def _named() -> dict[str, Scheme]:
     plain = [
-        Scheme(
-            "bf16", "BF16", 16, "bf16", vllm="bfloat16", note="the precision most models are published in"
-        ),
+        Scheme("bf16", "BF16", 16, "bf16", vllm="bfloat16", note="the precision most models are published in"),
         Scheme("fp16", "FP16", 16, "bf16", vllm="float16"),
-        Scheme(
-            "fp32", "FP32", 32, "fp32", vllm="float32", note="twice the memory of BF16 for no better answers"
-        ),
+        Scheme("fp32", "FP32", 32, "fp32", vllm="float32", note="twice the memory of BF16 for no better answers"),
     ]
     quantised = [
         Scheme(
@@ -234,9 +230,7 @@ def _skips(config: Mapping[str, Any], *names: str) -> tuple[str, ...]:
 def _number(model: Model, config: Mapping[str, Any], name: str, default: int) -> int:
     value = config.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise UnsupportedModel(
-            f"{model.id}: quantization_config field {name!r} is {value!r}, not a whole number"
-        )
+        raise UnsupportedModel(f"{model.id}: quantization_config field {name!r} is {value!r}, not a whole number")
     return value
 
 
@@ -281,9 +275,7 @@ def _from_mxfp4(model: Model, config: Mapping[str, Any]) -> Scheme:
 def _from_compressed_tensors(model: Model, config: Mapping[str, Any]) -> Scheme:
     groups = config.get("config_groups") or {}
     if len(groups) != 1:
-        raise UnsupportedModel(
-            f"{model.id}: quantization_config has {len(groups)} config_groups, one is known"
-        )
+        raise UnsupportedModel(f"{model.id}: quantization_config has {len(groups)} config_groups, one is known")
     group = next(iter(groups.values()))
     weights, activations = group.get("weights") or {}, group.get("input_activations")
     skip = tuple(p for p in _skips(config, "ignore") if p != "lm_head")
@@ -325,9 +317,7 @@ def _from_modelopt(model: Model, config: Mapping[str, Any]) -> Scheme:
         return replace(_NVFP4, skip=skip)
     if algorithm == "FP8":
         return replace(SCHEMES["fp8"], skip=skip, vllm="", online=False, group_size=-1)
-    raise UnsupportedModel(
-        f"{model.id}: quantization_config names quant_algo {algorithm!r}, which cannot be sized yet"
-    )
+    raise UnsupportedModel(f"{model.id}: quantization_config names quant_algo {algorithm!r}, which cannot be sized yet")
 
 
 def effective_scheme(model: Model, quantization: str | None) -> Scheme:

@@ -129,11 +129,7 @@ def listing(id: str, revision: str | None = None) -> Listing:
             f"{id} has no .safetensors file at {revision or 'its main branch'}; other formats can run code when "
             "loaded and are not fetched"
         )
-    here = {
-        n
-        for n in files
-        if isinstance(try_to_load_from_cache(id, n, revision=commit, cache_dir=_cache()), str)
-    }
+    here = {n for n in files if isinstance(try_to_load_from_cache(id, n, revision=commit, cache_dir=_cache()), str)}
     missing = sum(size for name, size in files.items() if name not in here)
     return Listing(id, revision or "main", commit, files, sum(files.values()), missing)
 
@@ -218,9 +214,7 @@ class _Fetch:
                 detail = f"{show_bytes(done)} of {show_bytes(total)}"
                 tell(Progress(done / total if total else None, f"fetching {self.found.id}", detail, left))
                 if cancel.is_set():
-                    raise WorkbenchError(
-                        f"fetching {self.found.id} was cancelled; whole files are kept for next time"
-                    )
+                    raise WorkbenchError(f"fetching {self.found.id} was cancelled; whole files are kept for next time")
         finally:
             self.stop.set()
             thread.join(30)

@@ -139,9 +139,7 @@ class Job:
         self._began = self._ended = 0.0
         self._failure: WorkbenchError | None = None
         # Preparing takes no turn, so that a job within it gets one; what is ready queues in the order it came.
-        self._prepares = prepare is not None or not (
-            environment is None or environments.get(environment).built
-        )
+        self._prepares = prepare is not None or not (environment is None or environments.get(environment).built)
         if heavy and not self._prepares:
             _queue.enter(self)
         self._thread = threading.Thread(target=self._run, name=f"job {name}", daemon=True)
@@ -244,13 +242,9 @@ class Job:
             status = "cancelled"
             self._failure = JobCancelled(f"{self.name} was cancelled")
         except WorkbenchError as error:
-            self._failure = (
-                error if isinstance(error, JobFailed) else JobFailed(f"{self.name} failed: {error}")
-            )
+            self._failure = error if isinstance(error, JobFailed) else JobFailed(f"{self.name} failed: {error}")
         except OSError as error:
-            self._failure = JobFailed(
-                f"{self.name} failed: {error.strerror or error}: {error.filename or self.out}"
-            )
+            self._failure = JobFailed(f"{self.name} failed: {error.strerror or error}: {error.filename or self.out}")
         except BaseException as error:  # a bug of ours must not leave a job running for ever
             self._failure = JobFailed(f"{self.name} failed: {type(error).__name__}: {error}")
         finally:
@@ -318,9 +312,7 @@ class Job:
         facts = {"name": ready.name, "requirements": ready.requirements, "versions": versions}
         return ready.python, ready.environ(self._variables), facts
 
-    def _supervise(
-        self, command: list[str], variables: dict[str, str], scratch: Path | None
-    ) -> dict[str, Any]:
+    def _supervise(self, command: list[str], variables: dict[str, str], scratch: Path | None) -> dict[str, Any]:
         """Run the worker, follow its messages, and return the one that holds the result."""
         messages = self.folder / "messages.jsonl"
         messages.touch()
@@ -343,9 +335,7 @@ class Job:
         raise JobFailed(f"{self.name} failed: {self._why(code, said, process)}. Log: {self.log_path}")
 
     def _why(self, code: int, said: dict[str, Any], process: Supervised) -> str:
-        full = (
-            f"the disk is full: make room in {self.out.parent if self.out else self.folder}; nothing was kept"
-        )
+        full = f"the disk is full: make room in {self.out.parent if self.out else self.folder}; nothing was kept"
         if error := said.get("error"):
             return full if error == "the disk is full" else str(error).rstrip(".")
         if code == CANNOT_TELL:
@@ -550,14 +540,10 @@ def _check_target(out: Path, overwrite: bool, disk_bytes: int) -> Path:
     while not place.exists() and place != place.parent:
         place = place.parent
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise InvalidInput(
-            f"{place} is not a folder that can be written to; choose another target than {out}"
-        )
+        raise InvalidInput(f"{place} is not a folder that can be written to; choose another target than {out}")
     free = shutil.disk_usage(place).free
     if free < disk_bytes:
-        raise MissingPart(
-            f"{out} needs {disk_bytes / 1e9:.1f} GB and {place} has {free / 1e9:.1f} GB free: make room"
-        )
+        raise MissingPart(f"{out} needs {disk_bytes / 1e9:.1f} GB and {place} has {free / 1e9:.1f} GB free: make room")
     return out
 
 

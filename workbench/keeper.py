@@ -106,9 +106,7 @@ class _Keeper:
                 prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
         try:
-            child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=with_keeper
-            )
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=with_keeper)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self.say(f"failed {getattr(error, 'errno', None) or 0} {getattr(error, 'strerror', '') or error}")
             return False

@@ -366,9 +366,7 @@ def _mig_instances(nvml: Any, handle: Any) -> tuple[MIGInstance, ...]:
 
 
 def _active_nvlinks(nvml: Any, handle: Any) -> int | None:
-    states = [
-        _ask(nvml.nvmlDeviceGetNvLinkState, handle, link) for link in range(pynvml.NVML_NVLINK_MAX_LINKS)
-    ]
+    states = [_ask(nvml.nvmlDeviceGetNvLinkState, handle, link) for link in range(pynvml.NVML_NVLINK_MAX_LINKS)]
     known = [state for state in states if state is not None]
     return sum(bool(state) for state in known) if known else None
 
@@ -383,10 +381,7 @@ def _links(nvml: Any, handles: dict[int, Any]) -> tuple[GPULink, ...]:
 
 
 def _link_kind(nvml: Any, a: Any, b: Any) -> str:
-    if (
-        _ask(nvml.nvmlDeviceGetP2PStatus, a, b, pynvml.NVML_P2P_CAPS_INDEX_NVLINK)
-        == pynvml.NVML_P2P_STATUS_OK
-    ):
+    if _ask(nvml.nvmlDeviceGetP2PStatus, a, b, pynvml.NVML_P2P_CAPS_INDEX_NVLINK) == pynvml.NVML_P2P_STATUS_OK:
         return "NVLink"
     return _TOPOLOGY.get(_ask(nvml.nvmlDeviceGetTopologyCommonAncestor, a, b), "unknown")
 
@@ -417,11 +412,7 @@ def _remarks(device: GPUDevice) -> Iterator[str]:
         yield f"{device.name} is too old for vLLM (needs compute capability 7.0)"
     if device.mig:
         yield f"GPU {device.index} is in MIG mode: choose one of its {len(device.mig_instances)} slices by UUID"
-    if (
-        device.memory_total
-        and device.memory_of_others
-        and device.memory_of_others > 0.05 * device.memory_total
-    ):
+    if device.memory_total and device.memory_of_others and device.memory_of_others > 0.05 * device.memory_total:
         held = show_bytes(device.memory_of_others)
         yield f"other processes hold {held} of GPU {device.index}: vLLM counts free memory when it starts"
 

@@ -211,9 +211,7 @@ class Supervised:
                 os.write(self._control, f"terminate {grace:f}\n".encode())
             self.wait()
         if self._stuck:
-            raise WorkbenchError(
-                f"processes {self._stuck} did not end even when killed; look at them by hand"
-            )
+            raise WorkbenchError(f"processes {self._stuck} did not end even when killed; look at them by hand")
 
     @property
     def killed_for_memory(self) -> bool:

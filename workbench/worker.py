@@ -33,9 +33,7 @@ from typing import Any
 CANNOT_TELL = 74  # exit code of a worker that could not write its messages, as on a full disk
 
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large|StorageFull|os error 28\b")
-_MEMORY = re.compile(
-    r"MemoryError|out of memory|can't allocate memory|Cannot allocate memory|bad_alloc", re.I
-)
+_MEMORY = re.compile(r"MemoryError|out of memory|can't allocate memory|Cannot allocate memory|bad_alloc", re.I)
 
 
 class Worker:
@@ -51,9 +49,7 @@ class Worker:
         self.out = out
         self._messages = messages
 
-    def progress(
-        self, fraction: float | None, stage: str, detail: str = "", seconds_left: float | None = None
-    ) -> None:
+    def progress(self, fraction: float | None, stage: str, detail: str = "", seconds_left: float | None = None) -> None:
         """Say how far the work is: `fraction` 0 to 1 or None, `seconds_left` [s] or None."""
         facts = {"fraction": fraction, "stage": stage, "detail": detail, "seconds_left": seconds_left}
         self._say({"progress": facts})

@@ -137,9 +137,7 @@ def test_parameters_by_hand(layers, kv_heads, group, head_dim, tied):
         }
     )
     attention = hidden * head_dim * (2 * heads + 2 * kv_heads)
-    by_hand = (
-        layers * (attention + 3 * hidden * width + 2 * hidden) + rows * hidden * (1 if tied else 2) + hidden
-    )
+    by_hand = layers * (attention + 3 * hidden * width + 2 * hidden) + rows * hidden * (1 if tied else 2) + hidden
     assert model.parameters == by_hand
     assert model.kv_bytes_per_token() == 2 * layers * kv_heads * head_dim * 2
 

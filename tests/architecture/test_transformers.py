@@ -32,9 +32,7 @@ json.dump(counts, sys.stdout)
 
 def fields(model):
     kept = {k: v for k, v in model.config.items() if k not in ("source", "model_id", "quantization_config")}
-    if (
-        kept["model_type"] == "phi-msft"
-    ):  # the type's name before transformers took it in; same layers, other default
+    if kept["model_type"] == "phi-msft":  # the type's name before transformers took it in; same layers, other default
         kept |= {"model_type": "phi", "intermediate_size": 4 * kept["hidden_size"]}
     return kept
 

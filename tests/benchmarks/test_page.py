@@ -37,9 +37,7 @@ def test_a_key_press_is_painted(visit: Open, benchmark: Any, label: str) -> None
     times = sorted(times[5:])
     benchmark.extra_info["median_ms_in_the_page"] = times[len(times) // 2]
     benchmark.extra_info["p95_ms_in_the_page"] = times[int(len(times) * 0.95)]
-    print(
-        f"\n{label}: median {times[len(times) // 2]:.1f} ms, 95th percentile {times[int(len(times) * 0.95)]:.1f} ms"
-    )
+    print(f"\n{label}: median {times[len(times) // 2]:.1f} ms, 95th percentile {times[int(len(times) * 0.95)]:.1f} ms")
 
 
 def test_a_visit_until_interactive(visit: Open, benchmark: Any) -> None:

@@ -12,9 +12,7 @@ SEVENTY = "meta-llama/Llama-3.1-70B-Instruct"
 
 
 def run(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "workbench", *words], capture_output=True, text=True, timeout=120
-    )
+    return subprocess.run([sys.executable, "-m", "workbench", *words], capture_output=True, text=True, timeout=120)
 
 
 def test_a_plan_that_does_not_fit(capsys):
@@ -30,10 +28,7 @@ def test_a_plan_that_does_not_fit(capsys):
 
 
 def test_a_plan_that_fits(capsys):
-    assert (
-        main(["plan", SEVENTY, "--gpu", "L40S", "--tensor-parallel-size", "4", "--max-model-len", "8192"])
-        == 0
-    )
+    assert main(["plan", SEVENTY, "--gpu", "L40S", "--tensor-parallel-size", "4", "--max-model-len", "8192"]) == 0
     assert "fits" in capsys.readouterr().out
 
 

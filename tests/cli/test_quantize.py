@@ -49,9 +49,7 @@ def test_bad_input_is_one_line_and_status_2(words, says, capsys, tmp_path, monke
 def test_a_real_run_prints_what_came_out(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     builtin.ensure()
-    assert (
-        main(["quantize", "builtin", "--method", "fp8_dynamic", "--evaluate-tokens", "1024", "--json"]) == 0
-    )
+    assert main(["quantize", "builtin", "--method", "fp8_dynamic", "--evaluate-tokens", "1024", "--json"]) == 0
     printed = capsys.readouterr()
     result = json.loads(printed.out)
     assert result["out"] == str(tmp_path / "builtin-fp8-dynamic")

@@ -57,16 +57,11 @@ def test_fp8_on_a_card_without_fp8_units_saves_reading_not_computing():
     prompt = wb.Workload(8000, 10, 1)
 
     def ttft(card, quantization):
-        return (
-            wb.plan(LLAMA, card, max_model_len=8192, quantization=quantization).performance(prompt).ttft.value
-        )
+        return wb.plan(LLAMA, card, max_model_len=8192, quantization=quantization).performance(prompt).ttft.value
 
     assert ttft("A100 80GB SXM", "fp8") > 0.9 * ttft("A100 80GB SXM", None)
     assert ttft("H100 SXM", "fp8") < 0.75 * ttft("H100 SXM", None)
-    assert (
-        tpot(LLAMA, "A100 80GB SXM", 1, quantization="fp8").value
-        < 0.7 * tpot(LLAMA, "A100 80GB SXM", 1).value
-    )
+    assert tpot(LLAMA, "A100 80GB SXM", 1, quantization="fp8").value < 0.7 * tpot(LLAMA, "A100 80GB SXM", 1).value
 
 
 @given(n=st.integers(1, 512))

@@ -84,9 +84,7 @@ def test_block_scales_must_divide_under_tensor_parallelism():
     plan = wb.plan(model, "H200", tensor_parallel_size=8, max_model_len=8192)
     assert plan.verdict == "unsupported"
     assert "128" in plan.reasons[0]
-    assert wb.plan(
-        model, "H200", tensor_parallel_size=8, enable_expert_parallel=True, max_model_len=8192
-    ).fits
+    assert wb.plan(model, "H200", tensor_parallel_size=8, enable_expert_parallel=True, max_model_len=8192).fits
 
 
 @pytest.mark.parametrize(
@@ -122,9 +120,7 @@ def test_an_unknown_card_is_named():
 
 
 def test_a_plan_reads_back(tmp_path):
-    plan = wb.plan(
-        SEVENTY, "L40S", tensor_parallel_size=4, max_model_len=8192, workload=wb.Workload(2000, 100, 4)
-    )
+    plan = wb.plan(SEVENTY, "L40S", tensor_parallel_size=4, max_model_len=8192, workload=wb.Workload(2000, 100, 4))
     plan.to_json(tmp_path / "plan.json")
     again = Plan.read(tmp_path / "plan.json")
     assert again.to_dict() == plan.to_dict()
@@ -138,9 +134,7 @@ def test_a_plan_for_ones_own_card_reads_back(tmp_path):
     assert Plan.read(tmp_path / "plan.json").to_dict() == plan.to_dict()
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"schema_version": 99}', '{"schema_version": 1, "model": "x"}']
-)
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 99}', '{"schema_version": 1, "model": "x"}'])
 def test_a_broken_plan_file_is_refused(tmp_path, text):
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(InvalidInput):

@@ -41,9 +41,7 @@ def test_a_row_equals_the_plan_of_its_fields():
 
 def test_the_service_level_comes_first_then_cost():
     slo = wb.ServiceLevel(tpot=0.03)
-    table = wb.search(
-        MODEL, ["L40S", "H100 SXM"], tensor_parallel_size=[2, 4, 8], max_model_len=8192, slo=slo
-    )
+    table = wb.search(MODEL, ["L40S", "H100 SXM"], tensor_parallel_size=[2, 4, 8], max_model_len=8192, slo=slo)
     assert table["meets_slo"].tolist() == sorted(table["meets_slo"], reverse=True)
     for _, part in table.groupby("meets_slo"):
         assert part["usd_per_million_tokens"].is_monotonic_increasing

@@ -77,9 +77,7 @@ def test_a_layout_vllm_does_not_read_is_said(model, tmp_path):
 def test_memory_and_disk_too_small_are_said_in_one_message(tmp_path):
     shapes = llama_shapes(hidden=16384, intermediate=65536, layers=400)
     folder = write_sparse(tmp_path / "huge", llama_config(), shapes)
-    with pytest.raises(
-        MissingPart, match=r"quantising huge needs about .* of memory, .* and .* of disk, .* are free"
-    ):
+    with pytest.raises(MissingPart, match=r"quantising huge needs about .* of memory, .* and .* of disk, .* are free"):
         wb.quantize(folder, method="awq", out=tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["huge"]
 

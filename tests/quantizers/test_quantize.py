@@ -32,9 +32,7 @@ def finished(job, folder):
     assert result["out"] == str(folder)
     assert result["bytes_before"] == source.bytes
     assert result["bytes_after"] == read(folder).bytes < result["bytes_before"]
-    assert (
-        result["perplexity_before"] * 0.98 < result["perplexity_after"] < result["perplexity_before"] * 1.05
-    )
+    assert result["perplexity_before"] * 0.98 < result["perplexity_after"] < result["perplexity_before"] * 1.05
     assert result["perplexity_after"] != result["perplexity_before"]
     assert result["evaluation"]["tokens"] >= 2000
     assert any("measuring perplexity" in p.stage for p in seen)
@@ -45,10 +43,7 @@ def finished(job, folder):
     assert made["environment"]["versions"]["torch"]
     for name in ("tokenizer.json", "chat_template.jinja", "generation_config.json"):
         assert (folder / name).read_bytes() == (builtin.folder() / name).read_bytes()
-    assert (
-        json.loads((folder / "tokenizer_config.json").read_text())["tokenizer_class"]
-        == "PreTrainedTokenizerFast"
-    )
+    assert json.loads((folder / "tokenizer_config.json").read_text())["tokenizer_class"] == "PreTrainedTokenizerFast"
     return result
 
 
@@ -71,17 +66,13 @@ def test_awq(model, tmp_path):
 def test_awq_of_a_second_family_with_biases_and_other_parameters(tmp_path):
     source = builtin.ensure(family="qwen2")
     lines = tmp_path / "texts.jsonl"
-    lines.write_text(
-        "".join(json.dumps({"text": "Return the number of items. " * n}) + "\n" for n in range(1, 200, 9))
-    )
+    lines.write_text("".join(json.dumps({"text": "Return the number of items. " * n}) + "\n" for n in range(1, 200, 9)))
     job = wb.quantize(
         source, method="awq", out=tmp_path / "out", data=lines, q_group_size=64, version="GEMV",
         evaluate_tokens=2048, **SMALL,
     )  # fmt: skip
     result = job.wait(1200)
-    assert (
-        result["perplexity_before"] * 0.98 < result["perplexity_after"] < result["perplexity_before"] * 1.05
-    )
+    assert result["perplexity_before"] * 0.98 < result["perplexity_after"] < result["perplexity_before"] * 1.05
     assert result["calibration"]["source"] == str(lines)
     assert result["calibration"]["too_long"] > 0
     assert "vLLM does not read version GEMV" in result["notes"][0]
@@ -107,9 +98,7 @@ def test_gptq(model, tmp_path):
     result = finished(job, tmp_path / "out")
     assert result["calibration"]["used"] == 16
     assert 4.1 < result["bits_per_weight"] < 4.2
-    weights = json.loads((tmp_path / "out" / "config.json").read_text())["quantization_config"][
-        "config_groups"
-    ]
+    weights = json.loads((tmp_path / "out" / "config.json").read_text())["quantization_config"]["config_groups"]
     assert weights["group_0"]["weights"]["num_bits"] == 4
 
 
@@ -136,9 +125,7 @@ def test_calibration_text_that_is_all_too_long_is_said_before_quantising(model, 
     file = tmp_path / "long.txt"
     file.write_text("word " * 2000)
     job = wb.quantize("builtin", method="awq", out=tmp_path / "out", data=file, evaluate_tokens=0)
-    with pytest.raises(
-        JobFailed, match=r"no calibration text is left of 1 from .* 1 are longer than 512 tokens"
-    ):
+    with pytest.raises(JobFailed, match=r"no calibration text is left of 1 from .* 1 are longer than 512 tokens"):
         job.wait(600)
     assert not (tmp_path / "out").exists()
     assert "quantising" not in job.progress.detail

@@ -117,9 +117,7 @@ def test_thoughts_count_as_pieces(serving: Callable[[Answers], str]) -> None:
 
 def test_smoke_of_another_engine_skips_what_only_vllm_has(serving: Callable[[Answers], str]) -> None:
     answer = {"choices": [{"text": "a b", "finish_reason": "length"}], "usage": {"completion_tokens": 2}}
-    url = serving(
-        {"/health": (200, ""), "/v1/models": (200, MODELS), "/v1/completions": (200, json.dumps(answer))}
-    )
+    url = serving({"/health": (200, ""), "/v1/models": (200, MODELS), "/v1/completions": (200, json.dumps(answer))})
     result = smoke(url)
     status = {step.name: step.status for step in result.steps}
     assert status["version"] == status["metrics"] == "skipped"

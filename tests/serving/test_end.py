@@ -135,9 +135,7 @@ time.sleep(float(sys.argv[2]))
 
 
 def test_an_owner_that_is_killed_leaves_no_process(model: Path) -> None:
-    owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(model), "600"], stdout=subprocess.PIPE, text=True
-    )
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(model), "600"], stdout=subprocess.PIPE, text=True)
     try:
         assert owner.stdout is not None
         members = grown(int(owner.stdout.readline()), 3)  # the API, the engine and its worker

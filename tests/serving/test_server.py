@@ -73,9 +73,7 @@ def test_report_is_what_was_set_and_counted(server: Server, plan: Plan) -> None:
     report = server.report
     assert report.kv_cache == plan.deployment.kv_cache_memory_bytes
     assert report.block_size == 128
-    assert report.kv_cache_blocks == report.kv_cache // (
-        128 * 2048
-    )  # 4 layers, 2 KV heads, 64 wide, K and V, 2 B
+    assert report.kv_cache_blocks == report.kv_cache // (128 * 2048)  # 4 layers, 2 KV heads, 64 wide, K and V, 2 B
     assert report.max_model_len == plan.deployment.max_model_len
     assert report.device == "CPU"
     assert report.capacity is not None
@@ -99,9 +97,7 @@ def test_smoke_passes_every_step(server: Server) -> None:
     result = server.smoke(max_tokens=24, on_step=lambda step: told.append(step.name))
     assert result.ok, str(result)
     assert told == ["health", "version", "models", "completion", "chat", "sampling", "streaming", "metrics"]
-    assert {step.name for step in result.steps if step.status == "skipped"} <= {
-        "chat"
-    }  # chat needs a template
+    assert {step.name for step in result.steps if step.status == "skipped"} <= {"chat"}  # chat needs a template
     assert result.answer
     assert result.completion_tokens == 24
     assert result.ttft is not None

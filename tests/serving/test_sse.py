@@ -28,9 +28,7 @@ def test_unicode_line_separators_are_text() -> None:
     end=st.sampled_from(["\n", "\r\n", "\r"]),
 )
 def test_whatever_the_cuts_the_events_are_the_same(texts: list[str], cuts: list[int], end: str) -> None:
-    stream = "".join(
-        f"data: {json.dumps({'text': text}, ensure_ascii=False)}{end}{end}" for text in texts
-    ).encode()
+    stream = "".join(f"data: {json.dumps({'text': text}, ensure_ascii=False)}{end}{end}" for text in texts).encode()
     places = sorted({min(cut, len(stream)) for cut in cuts} | {0, len(stream)})
     chunks = [stream[a:b] for a, b in itertools.pairwise(places)]
     assert [json.loads(data)["text"] for data in events(chunks)] == texts

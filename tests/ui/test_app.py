@@ -181,14 +181,10 @@ def test_own_config(visit: Open) -> None:
 
 def test_the_command_is_copied(visit: Open, app: App) -> None:
     page = visit().page
-    page.context.grant_permissions(
-        ["clipboard-read", "clipboard-write"], origin=f"http://127.0.0.1:{app.port}"
-    )
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=f"http://127.0.0.1:{app.port}")
     page.get_by_role("button", name="Copy").first.click()
     expect(page.locator(".wb-copied").first).to_have_text("Copied")
-    assert page.evaluate("navigator.clipboard.readText()").startswith(
-        "vllm serve meta-llama/Llama-3.1-8B-Instruct"
-    )
+    assert page.evaluate("navigator.clipboard.readText()").startswith("vllm serve meta-llama/Llama-3.1-8B-Instruct")
 
 
 @pytest.mark.parametrize("query", ["", "&model=meta-llama/Llama-3.1-70B-Instruct"])

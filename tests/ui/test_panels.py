@@ -245,9 +245,7 @@ def test_the_notebook_of_the_app_is_light() -> None:
         "print([m for m in ('pandas', 'plotly', 'torch', 'httpx', 'huggingface_hub') if m in sys.modules])"
     )
     notebook = Path(__file__).parents[2] / "notebooks" / "planner.ipynb"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(notebook)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, str(notebook)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -272,9 +270,7 @@ def test_all_gpus_are_on_the_page_with_their_doubts() -> None:
 def test_a_comparison_is_shown_as_it_is() -> None:
     plan = wb.plan("builtin", gpu="cpu", max_model_len=512)
     memory = plan.memory
-    report = MemoryReport(
-        kv_cache=int(memory.kv_cache.value), kv_cache_tokens=2 * int(memory.kv_cache_tokens.value)
-    )
+    report = MemoryReport(kv_cache=int(memory.kv_cache.value), kv_cache_tokens=2 * int(memory.kv_cache_tokens.value))
     rows = {row["quantity"]: row for row in ComparisonPanel(plan, report).rows}
     assert rows["kv_cache_bytes"]["inside"]
     assert not rows["kv_cache_tokens"]["inside"]

@@ -52,9 +52,7 @@ def _load_bundled(path: Path) -> Model:
 def load(source: str | Path | Mapping[str, Any], id: str | None = None) -> Model:
     """See :meth:`Model.from_config`."""
     if isinstance(source, Mapping):
-        return read(
-            Config(source, id or str(source.get("model_id") or source.get("_name_or_path") or "model"))
-        )
+        return read(Config(source, id or str(source.get("model_id") or source.get("_name_or_path") or "model")))
     text = str(source)
     if isinstance(source, str) and text.casefold() in _bundled():
         return _load_bundled(_bundled()[text.casefold()])
@@ -65,9 +63,7 @@ def load(source: str | Path | Mapping[str, Any], id: str | None = None) -> Model
         fields = {**_parse(path / "config.json"), "_folder": str(path.resolve())}
         return read(Config(fields, id or path.name))
     if path.is_file():
-        return read(
-            Config(_parse(path), id or (path.parent.name if path.name == "config.json" else path.stem))
-        )
+        return read(Config(_parse(path), id or (path.parent.name if path.name == "config.json" else path.stem)))
     raise UnknownName(
         "model", text, names(), "give a bundled id (`workbench models` lists them), a folder or a config.json"
     )

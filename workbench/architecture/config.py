@@ -52,9 +52,7 @@ class Config:
             if isinstance(value, float) and value.is_integer():
                 value = int(value)
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _LARGEST:
-                raise self.refuse(
-                    f"field {name!r} is {value!r}, a whole number of at least {least} is needed"
-                )
+                raise self.refuse(f"field {name!r} is {value!r}, a whole number of at least {least} is needed")
             return value
         if default is None:
             raise self.refuse(f"field {names[0]!r} is missing from config.json")

@@ -79,16 +79,11 @@ class MixtureOfExperts:
         if self.correction_bias:
             held.append(vector("mlp.gate.e_score_correction_bias", self.experts))
         held += [
-            replace(
-                w, name=w.name.replace("mlp.", "mlp.experts."), role="expert", copies=self.experts, used=used
-            )
+            replace(w, name=w.name.replace("mlp.", "mlp.experts."), role="expert", copies=self.experts, used=used)
             for w in self.expert.weights(hidden)
         ]
         if self.shared is not None:
-            held += [
-                replace(w, name=w.name.replace("mlp.", "mlp.shared_expert."))
-                for w in self.shared.weights(hidden)
-            ]
+            held += [replace(w, name=w.name.replace("mlp.", "mlp.shared_expert.")) for w in self.shared.weights(hidden)]
             if self.shared_gate:
                 held.append(Weight("mlp.shared_expert_gate", "router", hidden, 1))
         return tuple(held)

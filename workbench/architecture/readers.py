@@ -46,9 +46,7 @@ class Build:
         self.kv_heads = config.integer("num_key_value_heads", default=self.heads)
         self.vocabulary = config.integer("vocab_size")
         if config.get("head_dim") is None and self.hidden % self.heads:
-            raise config.refuse(
-                f"hidden_size {self.hidden} is not a multiple of num_attention_heads {self.heads}"
-            )
+            raise config.refuse(f"hidden_size {self.hidden} is not a multiple of num_attention_heads {self.heads}")
         self.head_dim = config.integer("head_dim", default=self.hidden // self.heads)
         if self.heads % self.kv_heads:
             raise config.refuse(
@@ -66,9 +64,7 @@ class Build:
     ) -> Attention:
         """Grouped-query attention of this configuration, over a window if one is given."""
         if window is None:
-            return FullAttention(
-                self.heads, self.kv_heads, self.head_dim, bias, output_bias, query_key_norm, sinks
-            )
+            return FullAttention(self.heads, self.kv_heads, self.head_dim, bias, output_bias, query_key_norm, sinks)
         return SlidingWindowAttention(
             self.heads, self.kv_heads, self.head_dim, bias, output_bias, query_key_norm, sinks, size=window
         )
@@ -111,9 +107,7 @@ class Build:
         outside = [Weight("embed_tokens", "embedding", self.hidden, self.vocabulary, "vocabulary"), *extra]
         outside.append(vector("norm", self.hidden * (2 if norm_bias else 1)))
         if not tied:
-            outside.append(
-                Weight("lm_head", "lm_head", self.hidden, self.vocabulary, "vocabulary", head_bias)
-            )
+            outside.append(Weight("lm_head", "lm_head", self.hidden, self.vocabulary, "vocabulary", head_bias))
         dtype = str(config.get("torch_dtype", config.get("dtype", "bfloat16"))).removeprefix("torch.")
         if dtype not in DTYPE_BYTES:
             raise config.refuse(f"field 'torch_dtype' is {dtype!r}; known are {', '.join(DTYPE_BYTES)}")
@@ -176,9 +170,7 @@ def _qwen3(config: Config) -> Model:
     windows = b.windows()
     mlp = GatedMLP(config.integer("intermediate_size"))
     return b.model(
-        lambda i: Layer(
-            b.attention(window=windows[i], bias=bias, output_bias=bias, query_key_norm="head"), mlp
-        ),
+        lambda i: Layer(b.attention(window=windows[i], bias=bias, output_bias=bias, query_key_norm="head"), mlp),
         tied=False,
     )
 
@@ -220,9 +212,7 @@ def _qwen3_moe(config: Config) -> Model:
     )
     mlps = _sparse_or_dense(config, experts, lambda: GatedMLP(config.integer("intermediate_size")))
     return b.model(
-        lambda i: Layer(
-            b.attention(window=windows[i], bias=bias, output_bias=bias, query_key_norm="head"), mlps[i]
-        ),
+        lambda i: Layer(b.attention(window=windows[i], bias=bias, output_bias=bias, query_key_norm="head"), mlps[i]),
         tied=False,
     )
 
@@ -287,9 +277,7 @@ def _gemma2(config: Config) -> Model:
     b = Build(config)
     window = config.integer("sliding_window", default=4096)
     mlp = GatedMLP(config.integer("intermediate_size"))
-    return b.model(
-        lambda i: Layer(b.attention(window=window if i % 2 == 0 else None), mlp, norms=4), tied=True
-    )
+    return b.model(lambda i: Layer(b.attention(window=window if i % 2 == 0 else None), mlp, norms=4), tied=True)
 
 
 def _gemma3(config: Config) -> Model:
@@ -299,9 +287,7 @@ def _gemma3(config: Config) -> Model:
         raise config.refuse("field 'sliding_window_pattern' or 'layer_types' is missing from config.json")
     windows = b.windows()
     mlp = GatedMLP(config.integer("intermediate_size"))
-    return b.model(
-        lambda i: Layer(b.attention(window=windows[i], query_key_norm="head"), mlp, norms=4), tied=True
-    )
+    return b.model(lambda i: Layer(b.attention(window=windows[i], query_key_norm="head"), mlp, norms=4), tied=True)
 
 
 def _phi3(config: Config) -> Model:
@@ -334,9 +320,7 @@ def _starcoder2(config: Config) -> Model:
     windows = b.windows()
     mlp = PlainMLP(config.integer("intermediate_size"), bias)
     return b.model(
-        lambda i: Layer(
-            b.attention(window=windows[i], bias=bias, output_bias=bias), mlp, norms=2, norm_bias=True
-        ),
+        lambda i: Layer(b.attention(window=windows[i], bias=bias, output_bias=bias), mlp, norms=2, norm_bias=True),
         tied=True,
         norm_bias=True,
     )

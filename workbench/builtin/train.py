@@ -81,15 +81,11 @@ def configuration(config: dict[str, Any], family: str) -> Any:
     """The model's configuration; ``qwen2`` has the same sizes, and biases on Q, K and V."""
     from transformers import LlamaConfig, Qwen2Config
 
-    fields = {
-        k: v for k, v in config.items() if k not in ("model_id", "source", "architectures", "model_type")
-    }
+    fields = {k: v for k, v in config.items() if k not in ("model_id", "source", "architectures", "model_type")}
     if family == "llama":
         return LlamaConfig(**fields)
     if family == "qwen2":
-        return Qwen2Config(
-            **{k: v for k, v in fields.items() if k not in ("attention_bias", "mlp_bias", "head_dim")}
-        )
+        return Qwen2Config(**{k: v for k, v in fields.items() if k not in ("attention_bias", "mlp_bias", "head_dim")})
     raise ValueError(f"no family {family!r}")
 
 

@@ -30,9 +30,7 @@ POLICY = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument(
-        "--port", type=int, help=f"port to listen on (default: {DEFAULT_PORT} or the next free one)"
-    )
+    parser.add_argument("--port", type=int, help=f"port to listen on (default: {DEFAULT_PORT} or the next free one)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.add_argument("--token", help="the token that lets people in (default: a new one)")
@@ -80,9 +78,7 @@ def voila_config(notebook: Path, *, host: str, port: int, token: str, pool: int,
     config.Voila.ip, config.Voila.port, config.Voila.port_retries = host, port, 0
     config.Voila.token = token
     config.Voila.log_level = "WARN"
-    config.Voila.tornado_settings = {
-        "headers": {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
-    }
+    config.Voila.tornado_settings = {"headers": {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}}
     config.VoilaConfiguration.template = "workbench"
     config.VoilaConfiguration.allow_template_override = "NO"
     config.VoilaConfiguration.allow_theme_override = "NO"

@@ -42,9 +42,7 @@ def add_deployment_arguments(parser: argparse.ArgumentParser, *, several: bool =
     several : bool
         Whether an option takes several values (a search).
     """
-    group = parser.add_argument_group(
-        "deployment", "vLLM's own names; an omitted field takes the engine's default"
-    )
+    group = parser.add_argument_group("deployment", "vLLM's own names; an omitted field takes the engine's default")
     hints = get_type_hints(Deployment)
     for field in dataclasses.fields(Deployment):
         flag = "--" + field.name.replace("_", "-")
@@ -68,9 +66,7 @@ def add_workload_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("workload")
     default = Workload()
     group.add_argument("--isl", type=int, default=default.isl, help="input tokens of a request (%(default)s)")
-    group.add_argument(
-        "--osl", type=int, default=default.osl, help="output tokens of a request (%(default)s)"
-    )
+    group.add_argument("--osl", type=int, default=default.osl, help="output tokens of a request (%(default)s)")
     group.add_argument(
         "--concurrency",
         type=int,

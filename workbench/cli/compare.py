@@ -86,9 +86,7 @@ def _from_start(args: argparse.Namespace) -> list[Comparison] | None:
     try:
         with start(args) as server:
             if server.plan is None:
-                raise InvalidInput(
-                    "the workbench cannot plan this model, so there is nothing to compare with"
-                )
+                raise InvalidInput("the workbench cannot plan this model, so there is nothing to compare with")
             watch(server)
             ask(server, args, quiet=True)
             return list(comparisons(server.plan, server))

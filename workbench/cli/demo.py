@@ -14,12 +14,8 @@ HELP = "do the whole loop on the built-in model: plan, quantise, serve, try, com
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument(
-        "--out", metavar="DIR", help="keep the plan and the quantised model in this new folder"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print the results as JSON; progress goes to stderr"
-    )
+    parser.add_argument("--out", metavar="DIR", help="keep the plan and the quantised model in this new folder")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON; progress goes to stderr")
 
 
 def run(args: argparse.Namespace) -> int:

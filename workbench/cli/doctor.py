@@ -92,11 +92,7 @@ def examine() -> dict[str, Any]:
     """
     root = environments.cache_root()
     here = machine.describe(root)
-    others = (
-        [p for p in sorted(root.iterdir()) if p.is_dir() and p.name != "environments"]
-        if root.exists()
-        else []
-    )
+    others = [p for p in sorted(root.iterdir()) if p.is_dir() and p.name != "environments"] if root.exists() else []
     return {
         "machine": here.to_dict(),
         "cache": {
@@ -166,9 +162,7 @@ def text(facts: dict[str, Any]) -> str:
         lines.append(f"Also cached: {sizes}.")
     if facts["outdated"]:
         size = show_bytes(sum(o["size_bytes"] for o in facts["outdated"]))
-        lines.append(
-            f"Outdated: {', '.join(o['path'].rpartition('/')[2] for o in facts['outdated'])}, {size};"
-        )
+        lines.append(f"Outdated: {', '.join(o['path'].rpartition('/')[2] for o in facts['outdated'])}, {size};")
         lines.append("  workbench doctor --remove-outdated frees that.")
     return "\n".join(lines)
 

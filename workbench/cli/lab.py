@@ -22,9 +22,7 @@ NOTEBOOKS = ("workbench.ipynb", "planner.ipynb")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument(
-        "--port", type=int, help=f"port to listen on (default: {DEFAULT_PORT} or the next free one)"
-    )
+    parser.add_argument("--port", type=int, help=f"port to listen on (default: {DEFAULT_PORT} or the next free one)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.add_argument("--token", help="the token that lets you in (default: a new one)")
     parser.add_argument(
@@ -32,9 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="where to work (default: notebooks/ of a checkout, else the current folder)",
     )
-    parser.add_argument(
-        "--no-build", action="store_true", help="do not build missing environments in the background"
-    )
+    parser.add_argument("--no-build", action="store_true", help="do not build missing environments in the background")
 
 
 def working_folder(wanted: Path | None) -> Path:
@@ -62,9 +58,7 @@ def working_folder(wanted: Path | None) -> Path:
             if not (folder / name).exists():
                 shutil.copyfile(shipped / name, folder / name)
     except OSError as error:
-        raise InvalidInput(
-            f"{folder} cannot be used: {error.strerror}; name another with --folder"
-        ) from error
+        raise InvalidInput(f"{folder} cannot be used: {error.strerror}; name another with --folder") from error
     return folder
 
 

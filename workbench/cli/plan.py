@@ -66,8 +66,6 @@ def text(found: Plan) -> str:
     if found.fixes:
         lines += ["", "Cheapest ways to make it fit"]
         for fix in found.fixes:
-            price = (
-                f"{show_usd(fix['usd_per_hour'])}/h" if fix["usd_per_hour"] is not None else "price unknown"
-            )
+            price = f"{show_usd(fix['usd_per_hour'])}/h" if fix["usd_per_hour"] is not None else "price unknown"
             lines.append(f"  {fix['text']} ({price}; {fix['cost']})")
     return "\n".join([*lines, "", found.command])

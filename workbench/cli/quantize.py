@@ -30,9 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="FILE", help="calibration text: .txt or .jsonl (default: built-in)")
     parser.add_argument("--gpu", help="card it is for; refused if the result would not run there")
     parser.add_argument("--revision", help="branch, tag or commit of a hub model")
-    parser.add_argument(
-        "--download", action="store_true", help="fetch a hub model that is not on this machine"
-    )
+    parser.add_argument("--download", action="store_true", help="fetch a hub model that is not on this machine")
     parser.add_argument(
         "--evaluate-tokens", type=int, metavar="N", help="held-out tokens for perplexity; 0 leaves it out"
     )
@@ -50,9 +48,7 @@ def run(args: argparse.Namespace) -> int:
         _print_methods(args.json)
         return 0
     if not args.model:
-        raise InvalidInput(
-            "give a model: builtin, a folder, or a hub id (`workbench quantize --list` for methods)"
-        )
+        raise InvalidInput("give a model: builtin, a folder, or a hub id (`workbench quantize --list` for methods)")
     more: dict[str, Any] = {} if args.evaluate_tokens is None else {"evaluate_tokens": args.evaluate_tokens}
     job = quantize(
         args.model, args.method, args.out, data=args.data, gpu=args.gpu, revision=args.revision,
@@ -133,9 +129,7 @@ def summary(result: dict[str, Any]) -> str:
         )
     if result["calibration"]:
         facts = result["calibration"]
-        lines.append(
-            f"  calibrated  on {facts['used']} texts, {facts['tokens']:,} tokens, of {facts['source']}"
-        )
+        lines.append(f"  calibrated  on {facts['used']} texts, {facts['tokens']:,} tokens, of {facts['source']}")
     lines.append(f"  took        {result['seconds']:.0f} s")
     lines += [f"  note        {note}" for note in result["notes"]]
     return "\n".join(lines)

@@ -20,9 +20,7 @@ HELP = "cross GPUs, sizes and precisions, rank what fits by cost"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument(
-        "model", help="bundled id (`workbench models`), folder with a config.json, or that file"
-    )
+    parser.add_argument("model", help="bundled id (`workbench models`), folder with a config.json, or that file")
     add_deployment_arguments(parser, several=True)
     add_workload_arguments(parser)
     parser.add_argument("--max-ttft", type=float, metavar="SECONDS", help="time to first token at most")
@@ -51,11 +49,7 @@ def run(args: argparse.Namespace) -> int:
             "usd_per_hour",
             "usd_per_million_tokens",
         ]
-        print(
-            table[[*shown, "pareto"]]
-            .head(args.most)
-            .to_string(index=False, float_format=lambda x: f"{x:.4g}")
-        )
+        print(table[[*shown, "pareto"]].head(args.most).to_string(index=False, float_format=lambda x: f"{x:.4g}"))
     if not args.json:
         rejected = ", ".join(f"{count} {verdict}" for verdict, count in table.attrs["rejected"].items())
         print(f"{table.attrs['evaluated']} deployments evaluated; rejected: {rejected or 'none'}")

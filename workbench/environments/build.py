@@ -86,9 +86,7 @@ def installed(python: Path) -> dict[str, str]:
     )
     command = [str(python), "-I", "-c", code]
     try:
-        done = subprocess.run(
-            command, env=clean_environ(), capture_output=True, text=True, check=True, timeout=60
-        )
+        done = subprocess.run(command, env=clean_environ(), capture_output=True, text=True, check=True, timeout=60)
         return dict(sorted(json.loads(done.stdout).items()))
     except (OSError, ValueError, subprocess.SubprocessError):
         return {}
@@ -276,9 +274,7 @@ class Builder:
         info.mkdir(exist_ok=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         (info / "INSTALLER").write_text("llm-workbench\n")
-        (info / "RECORD").write_text(
-            "".join(f"{info.name}/{f},,\n" for f in ("METADATA", "INSTALLER", "RECORD"))
-        )
+        (info / "RECORD").write_text("".join(f"{info.name}/{f},,\n" for f in ("METADATA", "INSTALLER", "RECORD")))
 
     def _mark(self, seconds: float) -> None:
         facts = {

@@ -68,16 +68,12 @@ class BuildWatch:
             self.detail = line.removeprefix(MARK)
             self._at(0.92 if self.detail.startswith("checking") else 0.02)
             return
-        if match := re.match(
-            r"(?:Collecting|Processing) (?:\S*/)?([A-Za-z0-9_.]+(?:-[A-Za-z][\w.]*)*)", line
-        ):
+        if match := re.match(r"(?:Collecting|Processing) (?:\S*/)?([A-Za-z0-9_.]+(?:-[A-Za-z][\w.]*)*)", line):
             self.found.add(re.sub(r"[-_.]+", "-", match[1]).lower())
             self.installing = False
             self.detail = f"finding {match[1]}"
             self._at(0.05 + 0.5 * min(1.0, len(self.found) / self.expected))
-        elif match := re.match(
-            r"(?:Downloading|Using cached) (?:\S*/)?(\S+?)-(\d\S*?)-\S+ \(([^)]+)\)", line
-        ):
+        elif match := re.match(r"(?:Downloading|Using cached) (?:\S*/)?(\S+?)-(\d\S*?)-\S+ \(([^)]+)\)", line):
             self.detail = f"downloading {match[1]} {match[2]} ({match[3]})"
         elif match := re.match(r"Building wheel for (\S+)", line):
             self.installing = False

@@ -162,9 +162,7 @@ def _capacity(row: Mapping[str, str]) -> Estimate:
         return Estimate(value, low, high, "calibrated")
     if not marketed:
         raise InvalidInput(f"{row['name']}: no memory size is given")
-    value, low, high = cuda_total_from_smi(
-        0.995 * marketed * GIB
-    )  # what GB means differs: between 10^9 and 2^30
+    value, low, high = cuda_total_from_smi(0.995 * marketed * GIB)  # what GB means differs: between 10^9 and 2^30
     return Estimate(value, min(low, marketed * GB), max(high, marketed * GIB), "datasheet")
 
 
@@ -269,9 +267,7 @@ def gpu(name: str | GPU) -> GPU:
     if key in loose:
         card = _gpus()[loose[key]]
         return replace(card, remark=f"{name!r} could mean another card; taken as {card.name}")
-    raise UnknownName(
-        "GPU", name, names(), "workbench.gpus() lists them; hardware.custom_gpu describes your own"
-    )
+    raise UnknownName("GPU", name, names(), "workbench.gpus() lists them; hardware.custom_gpu describes your own")
 
 
 def names() -> list[str]:

@@ -26,8 +26,7 @@ def stage_weights(model: Model, division: Division, scheme: Scheme, float_bytes:
     Every stage also holds the rotary embedding's table, max_model_len × head_dim values.
     """
     per_kind = [
-        sum(division.matrix_bytes(w, scheme, float_bytes) for w in kind.weights(model.hidden))
-        for kind in model.kinds
+        sum(division.matrix_bytes(w, scheme, float_bytes) for w in kind.weights(model.hidden)) for kind in model.kinds
     ]
     per_layer = np.array([per_kind[i] for i in model.pattern])
     ends = np.cumsum(split_layers(len(model.layers), division.pipeline))
@@ -40,9 +39,7 @@ def stage_weights(model: Model, division: Division, scheme: Scheme, float_bytes:
                 stages[-1] += size  # the last stage needs the output projection too
         else:
             stages[-1] += size
-    rotary = (
-        model.config.get("max_position_embeddings", model.max_model_len) * model.layers[0].attention.head_dim
-    )
+    rotary = model.config.get("max_position_embeddings", model.max_model_len) * model.layers[0].attention.head_dim
     return np.asarray(stages + rotary * float_bytes)
 
 

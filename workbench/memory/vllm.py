@@ -30,9 +30,7 @@ _WEIGHTS_BELOW, _WEIGHTS_ABOVE = 0.005, 0.02
 _IDLE_ALONE, _IDLE_GROUP = 0.5 * GIB, 1.5 * GIB
 
 
-def activation_peak(
-    max_num_seqs: Floats, max_num_batched_tokens: Floats, setup: Setup, samples: bool = True
-) -> Floats:
+def activation_peak(max_num_seqs: Floats, max_num_batched_tokens: Floats, setup: Setup, samples: bool = True) -> Floats:
     """Peak activation of vLLM's profiling run on one GPU [B].
 
     a × max_num_seqs × vocabulary × 4 B (the sampler's float32 logits and their copies) +
@@ -41,10 +39,7 @@ def activation_peak(
     """
     v, model = setup.version, setup.model
     seqs = np.minimum(max_num_seqs, max_num_batched_tokens)
-    peak = (
-        v.activation_a * seqs * model.vocabulary * 4
-        + v.activation_b * max_num_batched_tokens * model.hidden * 2
-    )
+    peak = v.activation_a * seqs * model.vocabulary * 4 + v.activation_b * max_num_batched_tokens * model.hidden * 2
     peak = peak + v.activation_c + (v.moe if model.is_moe else 0.0)
     return peak if samples else np.minimum(peak, v.pp_activation)
 
@@ -157,9 +152,7 @@ def ledger(setup: Setup, numbers: Numbers) -> Ledger:
     version, division = setup.version, setup.division
     ones = np.ones_like(numbers.max_model_len)
     capacity = _each(lambda b: getattr(setup.card.capacity, b) * ones)
-    used = (
-        1.0 if setup.on_cpu else numbers.gpu_memory_utilization
-    )  # with an explicit cache, vLLM ignores it there
+    used = 1.0 if setup.on_cpu else numbers.gpu_memory_utilization  # with an explicit cache, vLLM ignores it there
     requested = _each(lambda b: np.ceil(getattr(capacity, b) * used))
     graphs, outside, idle = np.zeros_like(ones), 0.0, 0.0
     if not setup.on_cpu:

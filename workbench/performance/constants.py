@@ -33,9 +33,7 @@ class Constants:
 def _rows() -> dict[str, Constants]:
     found = {}
     for row in read_rows("performance.csv"):
-        micro = {
-            name: float(row[f"{name}_us"]) * 1e-6 for name in ("layer", "moe_layer", "collective", "step")
-        }
+        micro = {name: float(row[f"{name}_us"]) * 1e-6 for name in ("layer", "moe_layer", "collective", "step")}
         plain = (
             "bandwidth_fraction", "expert_bandwidth_fraction", "compute_fraction", "collective_bandwidth_fraction",
             "prefill_share", "ttft_prefills", "spread_tpot", "spread_ttft",

@@ -62,12 +62,8 @@ def service(
     one = np.ones_like(running)
     context = workload.isl + workload.osl / 2
     batch = np.maximum(running / setup.division.pipeline, 1.0)
-    decode = step_time(
-        setup, k, queries=one, requests=batch, context=context * one, eager=numbers.enforce_eager
-    )
-    prompt = step_time(
-        setup, k, queries=workload.isl * one, requests=one, context=0 * one, eager=numbers.enforce_eager
-    )
+    decode = step_time(setup, k, queries=one, requests=batch, context=context * one, eager=numbers.enforce_eager)
+    prompt = step_time(setup, k, queries=workload.isl * one, requests=one, context=0 * one, eager=numbers.enforce_eager)
     others = np.maximum(running - 1, 0) / workload.osl
     tpot = decode + k.prefill_share * others * prompt / setup.division.pipeline
     arriving = np.ceil(workload.concurrency / setup.division.data)

@@ -42,9 +42,7 @@ def linear_time(setup: Setup, k: Constants, tokens: Floats, sampled: Floats) -> 
     flops = setup.card.flops
     sixteen = flops.get("bf16", flops.get("fp16", flops.get("fp32", rate))) * k.compute_fraction
     time = operator_time(w.dense_bytes * np.ones_like(tokens), w.dense_flops * tokens, bandwidth, rate)
-    time = time + operator_time(
-        w.head_bytes * np.ones_like(tokens), w.head_flops * sampled, bandwidth, sixteen
-    )
+    time = time + operator_time(w.head_bytes * np.ones_like(tokens), w.head_flops * sampled, bandwidth, sixteen)
     if w.moe_layers:
         everyone = tokens * setup.division.data
         share = w.experts_here / w.experts if setup.division.expert_parallel else 1.0
@@ -76,9 +74,7 @@ def communication_time(setup: Setup, k: Constants, tokens: Floats) -> Floats:
     total = np.zeros_like(tokens)
     if division.tensor > 1:
         link = interconnect(setup.card, division.tensor)
-        one = all_reduce_time(
-            size, division.tensor, link.bandwidth * k.collective_bandwidth_fraction, link.latency
-        )
+        one = all_reduce_time(size, division.tensor, link.bandwidth * k.collective_bandwidth_fraction, link.latency)
         total = total + 2 * w.layers * (one + k.collective)
     if division.pipeline > 1:
         link = interconnect(setup.card, division.tensor * division.pipeline)

@@ -60,9 +60,7 @@ class Evaluation:
 
     def services(self, workload: Workload) -> list[tuple[Part, Service]]:
         """Speed of every part under a workload."""
-        return [
-            (p, service(p.setup, p.numbers, p.ledger.kv_cache_tokens.value, workload)) for p in self.parts
-        ]
+        return [(p, service(p.setup, p.numbers, p.ledger.kv_cache_tokens.value, workload)) for p in self.parts]
 
 
 def refusal(setup: Setup) -> str | None:
@@ -85,9 +83,7 @@ def refusal(setup: Setup) -> str | None:
 
 def evaluate(choices: Choices) -> Evaluation:
     """Memory and verdict of every row of a grid."""
-    result = Evaluation(
-        choices, np.full(choices.size, "unsupported", dtype="<U24"), np.zeros(choices.size, dtype=bool)
-    )
+    result = Evaluation(choices, np.full(choices.size, "unsupported", dtype="<U24"), np.zeros(choices.size, dtype=bool))
     for rows, setup, numbers in choices.groups():
         reason = str(setup) if isinstance(setup, InvalidInput) else refusal(setup)
         if isinstance(setup, InvalidInput):
@@ -115,9 +111,7 @@ def _verdicts(setup: Setup, numbers: Numbers, ledger: Ledger) -> npt.NDArray[np.
     fixed = np.where(np.isnan(cache), 0.0, cache)  # an absolute cache does not shrink to what is left
     loading = ledger.weights.value + ledger.idle + ledger.non_torch.value
     graphs = np.where(ledger.graphs_in_budget & (fixed == 0), 0.0, ledger.cuda_graphs.value)
-    total = np.where(
-        fixed > 0, loading + ledger.activation_peak.value + fixed, ledger.requested.value + ledger.idle
-    )
+    total = np.where(fixed > 0, loading + ledger.activation_peak.value + fixed, ledger.requested.value + ledger.idle)
     conditions: Sequence[npt.NDArray[np.bool_]] = (
         (loading > capacity) | (total > capacity),
         ledger.kv_cache.value <= 0,

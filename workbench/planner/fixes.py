@@ -64,13 +64,9 @@ def _budget(found: Plan) -> Iterator[Candidate]:
                 yield Candidate({"kv_cache_memory_bytes": size}, f"give the KV cache {gib} GiB", "memory", 1)
         return
     if d.kv_cache_dtype == "auto":
-        yield Candidate(
-            {"kv_cache_dtype": "fp8"}, "keep the KV cache in FP8", "answers change very slightly", 1.5
-        )
+        yield Candidate({"kv_cache_dtype": "fp8"}, "keep the KV cache in FP8", "answers change very slightly", 1.5)
     if d.gpu_memory_utilization is not None and d.gpu_memory_utilization > 0.95:
-        yield Candidate(
-            {"gpu_memory_utilization": 0.92}, "let the engine use 92 % of the card", "a smaller cache", 1
-        )
+        yield Candidate({"gpu_memory_utilization": 0.92}, "let the engine use 92 % of the card", "a smaller cache", 1)
     if (d.gpu_memory_utilization or 0.9) < 0.95:
         yield Candidate(
             {"gpu_memory_utilization": 0.95},
@@ -95,12 +91,8 @@ def _quantised(found: Plan) -> Iterator[Candidate]:
     ):
         return
     if found.deployment.quantization is None or not SCHEMES[found.deployment.quantization].quantized:
-        yield Candidate(
-            {"quantization": "fp8"}, "quantise the weights to FP8", "answers change very slightly", 2
-        )
-    yield Candidate(
-        {"quantization": "awq"}, "quantise the weights to 4 bits with AWQ", "answers change slightly", 3
-    )
+        yield Candidate({"quantization": "fp8"}, "quantise the weights to FP8", "answers change very slightly", 2)
+    yield Candidate({"quantization": "awq"}, "quantise the weights to 4 bits with AWQ", "answers change slightly", 3)
 
 
 def _wider(found: Plan) -> Iterator[Candidate]:

@@ -60,9 +60,7 @@ class Performance:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {
-            name: v.to_dict() if (v := getattr(self, name)) is not None else None for name in self.__slots__
-        }
+        return {name: v.to_dict() if (v := getattr(self, name)) is not None else None for name in self.__slots__}
 
 
 def _estimate(interval: Interval, at: int, basis: str) -> Estimate:
@@ -249,9 +247,7 @@ class Plan:
             If it is not such a plan.
         """
         if not isinstance(fields, Mapping) or fields.get("schema_version") != SCHEMA_VERSION:
-            raise InvalidInput(
-                f"not a plan of the workbench (schema_version {SCHEMA_VERSION}): write one with --json"
-            )
+            raise InvalidInput(f"not a plan of the workbench (schema_version {SCHEMA_VERSION}): write one with --json")
         try:
             config, deployment = dict(fields["config"]), dict(fields["deployment"])
             workload = Workload.from_dict(fields["workload"])

@@ -38,9 +38,7 @@ def reasons(evaluation: Evaluation, row: int, part: Part | None, at: int) -> lis
                 f"max_model_len {show_count(length)} is longer than the {show_count(setup.model.max_model_len)} tokens"
                 " the model's configuration allows."
             ]
-        advice = (
-            f"the longest that works is {show_count(longest)} tokens" if longest >= 1 else "no length works"
-        )
+        advice = f"the longest that works is {show_count(longest)} tokens" if longest >= 1 else "no length works"
         return [
             f"One request of {show_count(length)} tokens needs {show_bytes(ledger.needed[at])} of KV cache{each} and"
             f" {show_bytes(cache)} is left; {advice}."
@@ -66,7 +64,5 @@ def remarks(part: Part | None) -> list[str]:
     found = [part.setup.card.remark] if part.setup.card.remark else []
     version = part.setup.version
     if version.newer_than_known:
-        found.append(
-            f"vLLM {version.version} is newer than the constants known; those of {version.since} are used."
-        )
+        found.append(f"vLLM {version.version} is newer than the constants known; those of {version.since} are used.")
     return found

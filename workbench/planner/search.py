@@ -36,9 +36,7 @@ def pareto(costs: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     first, second = costs[order, 0], costs[order, 1]
     new = np.r_[True, first[1:] != first[:-1]][: len(order)]
     best = np.minimum.accumulate(second)  # the least second cost so far
-    start = np.maximum.accumulate(
-        np.where(new, np.arange(len(order)), 0)
-    )  # where rows of this first cost begin
+    start = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))  # where rows of this first cost begin
     before = np.where(start > 0, best[np.maximum(start - 1, 0)], np.inf)
     kept = np.zeros(len(costs), dtype=bool)
     kept[order] = (second < before) & (second == second[start] if len(order) else new)
@@ -78,9 +76,7 @@ def search(
     """
     import pandas as pd
 
-    workloads = (
-        [workload or Workload()] if isinstance(workload, Workload) or workload is None else list(workload)
-    )
+    workloads = [workload or Workload()] if isinstance(workload, Workload) or workload is None else list(workload)
     fields = {"gpu": gpu, **deployment}
     if cpu.is_cpu(gpu) and fields.get("kv_cache_memory_bytes") is None:
         fields["kv_cache_memory_bytes"] = cpu.KV_CACHE

@@ -18,9 +18,7 @@ from workbench.quantizers.registry import Method, Parameter
 
 def _packable(parameters: Mapping[str, Any]) -> None:
     if not parameters["zero_point"]:
-        raise InvalidInput(
-            "zero_point must be true: AutoAWQ's GEMM and GEMV layouts always store zero points"
-        )
+        raise InvalidInput("zero_point must be true: AutoAWQ's GEMM and GEMV layouts always store zero points")
 
 
 METHOD = Method(
@@ -113,8 +111,7 @@ def _quantizer() -> type:
         def _compute_best_scale(self, x: Any, w_mean: Any, x_mean: Any, module: Any, *rest: Any) -> Any:
             kept = module.state_dict
             module.state_dict = lambda: {
-                name: tensor.clone() if tensor.device.type == "cpu" else tensor
-                for name, tensor in kept().items()
+                name: tensor.clone() if tensor.device.type == "cpu" else tensor for name, tensor in kept().items()
             }
             try:
                 return super()._compute_best_scale(x, w_mean, x_mean, module, *rest)

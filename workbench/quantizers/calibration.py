@@ -58,9 +58,7 @@ def read(file: Path) -> list[str]:
         raise InvalidInput(f"calibration data must be a .txt or a .jsonl file, not {file.name!r}")
     try:
         if file.stat().st_size > _LARGEST:
-            raise InvalidInput(
-                f"{file} is larger than 1 GiB; a few thousand texts are enough to calibrate on"
-            )
+            raise InvalidInput(f"{file} is larger than 1 GiB; a few thousand texts are enough to calibrate on")
         content = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InvalidInput(f"there is no file {file}") from None

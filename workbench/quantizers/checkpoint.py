@@ -72,9 +72,7 @@ class Checkpoint:
     def linears(self) -> tuple[Tensor, ...]:
         """Weights, outputs × inputs, of the linear modules inside the layers: what a quantiser works on."""
         return tuple(
-            t
-            for t in self.tensors
-            if len(t.shape) == 2 and t.name.endswith(".weight") and _IN_LAYER.search(t.name)
+            t for t in self.tensors if len(t.shape) == 2 and t.name.endswith(".weight") and _IN_LAYER.search(t.name)
         )
 
     @property

@@ -108,9 +108,7 @@ def suits_model(checkpoint: Checkpoint, method: Method, parameters: Mapping[str,
         return ["its config.json names no model_type"]
     if method.model_types and kind not in method.model_types:
         known = ", ".join(sorted(method.model_types))
-        return [
-            f"{method.library} is known to work for model_type {known}, not {kind!r}; try gptq or fp8_dynamic"
-        ]
+        return [f"{method.library} is known to work for model_type {known}, not {kind!r}; try gptq or fp8_dynamic"]
     if config.get("auto_map") and not method.model_types:
         return ["its config.json asks to run code that comes with the model (auto_map), which is never done"]
     linears = quantised(checkpoint, parameters)
@@ -121,9 +119,7 @@ def suits_model(checkpoint: Checkpoint, method: Method, parameters: Mapping[str,
     if group > 0:
         reasons += _misfits(linears, 1, group, "inputs", "group size")
     if method.scheme == "awq":
-        reasons += _misfits(
-            linears, 0, 64 if parameters.get("apply_clip") else 8, "outputs", "AutoAWQ's block of"
-        )
+        reasons += _misfits(linears, 0, 64 if parameters.get("apply_clip") else 8, "outputs", "AutoAWQ's block of")
     return reasons
 
 

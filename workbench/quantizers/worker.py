@@ -103,8 +103,7 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
         "bits_per_weight": bits_per_weight(before, after, parameters),
         "perplexity_before": first and first.pop("perplexity"),
         "perplexity_after": second and second.pop("perplexity"),
-        "evaluation": second
-        and {**second, "text": "built-in, held out", "dtype": str(wide).removeprefix("torch.")},
+        "evaluation": second and {**second, "text": "built-in, held out", "dtype": str(wide).removeprefix("torch.")},
         "calibration": calibrated,
         "notes": request.get("notes", []),
         "seconds": time.monotonic() - started,
@@ -132,13 +131,9 @@ def _take_over(source: Path, out: Path) -> None:
         portable_tokenizer(out)
 
 
-def bits_per_weight(
-    before: checkpoint.Checkpoint, after: checkpoint.Checkpoint, parameters: dict[str, Any]
-) -> float:
+def bits_per_weight(before: checkpoint.Checkpoint, after: checkpoint.Checkpoint, parameters: dict[str, Any]) -> float:
     """Stored bits of a quantised weight, its scales, zeros and indices included."""
     weights = {t.name.removesuffix(".weight"): t for t in quantised(before, parameters)}
     parts = (".bias",)
-    stored = sum(
-        t.bytes for t in after.tensors if t.name.rpartition(".")[0] in weights and not t.name.endswith(parts)
-    )
+    stored = sum(t.bytes for t in after.tensors if t.name.rpartition(".")[0] in weights and not t.name.endswith(parts))
     return 8 * stored / sum(t.elements for t in weights.values())

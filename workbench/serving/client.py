@@ -265,13 +265,7 @@ class Client:
 def _text_of(choice: dict[str, Any]) -> str:
     part = choice.get("delta") or choice.get("message") or choice
     # A reasoning model's thoughts are tokens too: they come under a name of their own.
-    return (
-        part.get("text")
-        or part.get("content")
-        or part.get("reasoning_content")
-        or part.get("reasoning")
-        or ""
-    )
+    return part.get("text") or part.get("content") or part.get("reasoning_content") or part.get("reasoning") or ""
 
 
 def _message(body: dict[str, Any]) -> str:

@@ -158,9 +158,7 @@ class Lifecycle:
         except WorkbenchError as error:
             self._fail(Failure("workbench", "", str(error)))
         except Exception as error:  # a bug of ours must not leave a panel saying "starting" for ever
-            self._fail(
-                Failure("unknown", f"{type(error).__name__}: {error}", "The workbench could not start vLLM.")
-            )
+            self._fail(Failure("unknown", f"{type(error).__name__}: {error}", "The workbench could not start vLLM."))
         finally:
             if self._process is not None and self._process.poll() is None:
                 self._process.terminate(_HASTE)

@@ -67,9 +67,7 @@ def offline(
         {"words": _engine_words(order.command), "prompts": prompts, "sampling": dict(sampling or {})},
         order.environment,
         prepare=prepare,
-        variables=launch.process_environment(
-            {}, offline=order.offline or fetch is not None, more=order.variables
-        ),
+        variables=launch.process_environment({}, offline=order.offline or fetch is not None, more=order.variables),
     )
 
 

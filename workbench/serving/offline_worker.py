@@ -64,9 +64,7 @@ def work(request: dict[str, Any], worker: Any) -> list[dict[str, Any]]:
     prompts = request["prompts"]
     chat = prompts and not isinstance(prompts[0], str)
     outputs = (llm.chat if chat else llm.generate)(prompts, sampling, use_tqdm=Bar)
-    with contextlib.suppress(
-        AttributeError
-    ):  # left to itself, the engine's process outlives this one by seconds
+    with contextlib.suppress(AttributeError):  # left to itself, the engine's process outlives this one by seconds
         llm.llm_engine.engine_core.shutdown()
     return [
         {

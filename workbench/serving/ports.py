@@ -44,9 +44,7 @@ class Reservation:
             except OSError as error:
                 self._socket.close()
                 if error.errno == errno.EACCES:
-                    raise InvalidInput(
-                        f"port {port} needs administrator rights; choose one above 1023"
-                    ) from error
+                    raise InvalidInput(f"port {port} needs administrator rights; choose one above 1023") from error
                 raise InvalidInput(
                     f"port {port} is taken by another program; choose another port, or leave it out to get a free one"
                 ) from error

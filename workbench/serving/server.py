@@ -108,11 +108,7 @@ class Server:
     def error(self) -> str | None:
         """Why it failed: what to do, and the line of the log that matters."""
         if self._life is None:
-            return (
-                None
-                if self._status == "ready"
-                else f"{self.url}/health does not answer; is the server running?"
-            )
+            return None if self._status == "ready" else f"{self.url}/health does not answer; is the server running?"
         return str(self._life.failure) if self._life.failure else None
 
     @property
@@ -161,9 +157,7 @@ class Server:
             Only so many lines from the end.
         """
         lines = self._life.lines() if self._life else ()
-        return "\n".join(
-            strip_ansi(line) for line in (lines if last is None else lines[-last:] if last else ())
-        )
+        return "\n".join(strip_ansi(line) for line in (lines if last is None else lines[-last:] if last else ()))
 
     def observe(self, callback: Callable[[Server], None]) -> Callable[[], None]:
         """Call back, from another thread, whenever status, stage, progress or log change.
@@ -259,6 +253,4 @@ def _log_path() -> Path:
     old = sorted(folder.glob("serve-*.log"), key=lambda path: path.stat().st_mtime)
     for path in old[:-_LOGS_KEPT]:
         path.unlink(missing_ok=True)
-    return (
-        folder / f"serve-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{time.monotonic_ns() % 10**6:06d}.log"
-    )
+    return folder / f"serve-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{time.monotonic_ns() % 10**6:06d}.log"

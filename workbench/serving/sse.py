@@ -51,7 +51,5 @@ def events(chunks: Iterable[bytes]) -> Iterator[str]:
         field, _, value = line.partition(":")
         if field == "data":
             data.append(value.removeprefix(" "))
-    if (
-        data
-    ):  # the standard drops an unfinished event; servers that forget the last blank line are more common
+    if data:  # the standard drops an unfinished event; servers that forget the last blank line are more common
         yield "\n".join(data)

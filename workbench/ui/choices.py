@@ -205,17 +205,13 @@ def arguments(choice: Mapping[str, Any]) -> tuple[Model, hardware.GPU | str, dic
         model = Model.from_config(choice["model"])
     else:
         given = choice["config"]
-        name = next(
-            (given[key] for key in ("model_id", "_name_or_path") if isinstance(given.get(key), str)), ""
-        )
+        name = next((given[key] for key in ("model_id", "_name_or_path") if isinstance(given.get(key), str)), "")
         model = Model.from_config(given, id=name or "your-model")
     card: hardware.GPU | str = choice["gpu"]
     if choice["own_gpu"] is not None:
         card = own_gpu(choice["own_gpu"])
     workload = Workload(**{name: choice[name] for name in WORKLOAD})
-    settings = {
-        name: choice[name] for name in ENGINE if choice[name] != DEFAULTS[name] or name == "max_model_len"
-    }
+    settings = {name: choice[name] for name in ENGINE if choice[name] != DEFAULTS[name] or name == "max_model_len"}
     return model, card, settings, workload
 
 
@@ -231,11 +227,7 @@ def own_gpu(fields: Mapping[str, Any]) -> hardware.GPU:
     for name, value in fields.items():
         if name not in known:
             raise UnknownName("field of a GPU", str(name), known)
-        if (
-            name != "name"
-            and value is not None
-            and (isinstance(value, bool) or not isinstance(value, int | float))
-        ):
+        if name != "name" and value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise InvalidInput(f"{known[name]} must be a number")
     for name in ("memory_gib", "bandwidth_gb_s", "fp16_tflops"):
         if not fields.get(name):
@@ -269,9 +261,7 @@ def python(choice: Mapping[str, Any]) -> str:
     if choice["own_gpu"] is None:
         lines.append(f'gpu="{choice["gpu"]}"')
     else:
-        fields = ", ".join(
-            f"{k}={v!r}" for k, v in choice["own_gpu"].items() if v is not None and k != "name"
-        )
+        fields = ", ".join(f"{k}={v!r}" for k, v in choice["own_gpu"].items() if v is not None and k != "name")
         lines.append(f"gpu=wb.custom_gpu({choice['own_gpu'].get('name', 'My GPU')!r}, {fields})")
     lines += [
         f"{name}={_literal(choice[name])}"

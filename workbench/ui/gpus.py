@@ -36,9 +36,7 @@ VERIFICATION = {
 
 def _words(codes: str) -> str:
     return ", ".join(
-        VERIFICATION.get(code.strip(), code.strip())
-        for code in codes.replace(";", ",").split(",")
-        if code.strip()
+        VERIFICATION.get(code.strip(), code.strip()) for code in codes.replace(";", ",").split(",") if code.strip()
     )
 
 
@@ -66,9 +64,7 @@ def _row(card: hardware.GPU) -> dict[str, Any]:
         "details": {
             "Also called": ", ".join(card.aliases),
             "Memory, 90 % interval": _interval(card.capacity),
-            "Link": card.link
-            if card.link == "none"
-            else f"{card.link}, up to {card.link_domain} cards; one direction",
+            "Link": card.link if card.link == "none" else f"{card.link}, up to {card.link_domain} cards; one direction",
             "Supports": ", ".join(sorted(name.replace("_", " ") for name in card.supports)),
             "In doubt": card.doubts,
             "Notes": card.notes,

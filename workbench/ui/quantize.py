@@ -213,9 +213,7 @@ class QuantizePanel(Panel):
                 "log": job.log(LOG_LINES),
                 "seconds": job.seconds,
                 "result": {
-                    k: v
-                    for k, v in result.items()
-                    if isinstance(v, str | int | float) and not isinstance(v, bool)
+                    k: v for k, v in result.items() if isinstance(v, str | int | float) and not isinstance(v, bool)
                 },
             },
         )

@@ -158,9 +158,7 @@ class ServePanel(Panel):
             raise Refused("Write a prompt first.", "text")
         if not self._busy.acquire(blocking=False):
             raise WorkbenchError("the server still answers; wait for it")
-        threading.Thread(
-            target=self._answer, args=(server, dict(self.prompt)), daemon=True, name="ask"
-        ).start()
+        threading.Thread(target=self._answer, args=(server, dict(self.prompt)), daemon=True, name="ask").start()
 
     def smoke(self) -> None:
         """Run the smoke test; its steps come into ``steps``.
@@ -182,9 +180,7 @@ class ServePanel(Panel):
 
     def _answer(self, server: Server, prompt: dict[str, Any]) -> None:
         self._text, text = "", prompt.pop("text")
-        if (
-            prompt["top_k"] == 0
-        ):  # vLLM's word for "all of them" is -1; an absent field means the same everywhere
+        if prompt["top_k"] == 0:  # vLLM's word for "all of them" is -1; an absent field means the same everywhere
             del prompt["top_k"]
         self._say(busy=True)
         facts: dict[str, Any] = {}
@@ -217,9 +213,7 @@ class ServePanel(Panel):
         seen: list[dict[str, Any]] = []
 
         def show(step: Any) -> None:
-            seen.append(
-                {"name": step.name, "status": step.status, "detail": step.detail, "seconds": step.seconds}
-            )
+            seen.append({"name": step.name, "status": step.status, "detail": step.detail, "seconds": step.seconds})
             self.set_trait("steps", list(seen))
 
         self.set_trait("steps", [])

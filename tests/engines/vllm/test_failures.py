@@ -177,9 +177,7 @@ def test_a_flag_with_a_bad_value() -> None:
 
 def test_out_of_memory_after_the_cache_is_another_verdict() -> None:
     cause = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 224.00 MiB."
-    before = (
-        "(EngineCore pid=5) INFO 11-20 09:00:30 [gpu_worker.py:760] Available KV cache memory: 31.02 GiB\n"
-    )
+    before = "(EngineCore pid=5) INFO 11-20 09:00:30 [gpu_worker.py:760] Available KV cache memory: 31.02 GiB\n"
     failure = read_failure((before + WRAPPED.format(cause=cause)).splitlines(), 1)
     assert failure.kind == "oom_cuda_graphs"
     assert failure.line == cause

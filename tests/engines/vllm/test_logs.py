@@ -150,9 +150,7 @@ def test_cpu() -> None:
 
 
 def test_a_model_that_fits_less_than_once_has_a_concurrency_below_one() -> None:
-    line = (
-        "INFO x.py:1] GPU KV cache size: 1,024 tokens, Maximum concurrency for 4,096 tokens per request: .25x"
-    )
+    line = "INFO x.py:1] GPU KV cache size: 1,024 tokens, Maximum concurrency for 4,096 tokens per request: .25x"
     assert read_log([line]).max_concurrency == 0.25
 
 
@@ -174,10 +172,7 @@ def test_stages_of_a_cpu_start() -> None:
 
 
 def test_progress_bars() -> None:
-    assert (
-        share_of("Loading safetensors checkpoint shards:  50% Completed | 2/4 [00:02<00:02,  1.10s/it]")
-        == 0.5
-    )
+    assert share_of("Loading safetensors checkpoint shards:  50% Completed | 2/4 [00:02<00:02,  1.10s/it]") == 0.5
     assert share_of("Capturing CUDA graphs (decode, FULL): 100%|##| 67/67 [00:02<00:00, 23.00it/s]") == 1.0
     assert share_of("Graph capturing finished in 5 secs, took 0.67 GiB") is None
     redrawn = "Capturing CUDA graphs:   0%|   | 0/2\rCapturing CUDA graphs:  50%|#  | 1/2"

@@ -283,9 +283,7 @@ _AFTERMATH = re.compile(
     r"See stack trace for root cause|KeyboardInterrupt|SystemExit|cancelled|BrokenPipeError|"
     r"leaked \w+ objects|resource_tracker"
 )
-_EXCEPTION = re.compile(
-    r"^(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit|Interrupt|NotFound)\b(?:: .+)?$"
-)
+_EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit|Interrupt|NotFound)\b(?:: .+)?$")
 _VALIDATION = re.compile(r"^\s*(?:Value error|Assertion failed), (.+?)(?: \[type=.*)?$")
 
 _SIGNALS = {
@@ -340,11 +338,7 @@ def read_failure(lines: Iterable[str], returncode: int | None = None) -> Failure
             f"vLLM was ended by signal {-returncode}.",
         )
         return Failure("killed", "", advice)
-    errors = [
-        line.message.strip()
-        for line in parsed
-        if line.level in ("ERROR", "CRITICAL") and line.message.strip()
-    ]
+    errors = [line.message.strip() for line in parsed if line.level in ("ERROR", "CRITICAL") and line.message.strip()]
     last = errors[-1] if errors else next((m.strip() for m in reversed(messages) if m.strip()), "")
     code = f" (exit code {returncode})" if returncode is not None else ""
     return Failure("unknown", _short(last), f"vLLM ended by itself{code}.")
@@ -383,11 +377,7 @@ def _first_exception(messages: Sequence[str]) -> str:
     for message in messages:
         text = _said(message)
         validation = _VALIDATION.match(message) is not None
-        if (
-            (validation or _EXCEPTION.match(text))
-            and not _AFTERMATH.search(text)
-            and "ValidationError" not in text
-        ):
+        if (validation or _EXCEPTION.match(text)) and not _AFTERMATH.search(text) and "ValidationError" not in text:
             return text
     return ""
 

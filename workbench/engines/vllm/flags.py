@@ -71,7 +71,5 @@ def _flag(name: str) -> str:
 
 def _text(value: float) -> str:
     return (
-        str(int(value))
-        if math.isclose(value, round(value)) and value >= 1 and isinstance(value, int)
-        else f"{value}"
+        str(int(value)) if math.isclose(value, round(value)) and value >= 1 and isinstance(value, int) else f"{value}"
     )

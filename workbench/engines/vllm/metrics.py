@@ -211,10 +211,7 @@ def parse_metrics(text: str) -> Metrics:
                     values[name].append(sample.value)
     except (ValueError, KeyError) as error:
         raise InvalidInput(f"this is not the text of a /metrics page: {error}") from error
-    gauges = {
-        ours: (max if ours == "kv_cache_usage" else sum)(values[name])
-        for ours, name in _present(GAUGES, values)
-    }
+    gauges = {ours: (max if ours == "kv_cache_usage" else sum)(values[name]) for ours, name in _present(GAUGES, values)}
     # The parser names counters without "_total" in one format and with it in the other.
     totals = {name.removesuffix("_total"): found for name, found in values.items() if name.endswith("_total")}
     counters = {ours: math.fsum(totals[name]) for ours, name in _present(COUNTERS, totals)}
