@@ -112,10 +112,11 @@ def open_notebook(chromium: BrowserContext, jupyter: Jupyter, name: str) -> Visi
     page = chromium.new_page()
     page.set_viewport_size({"width": 1400, "height": 1000})
     visit = Visit(page).watch()
-    page.goto(f"{jupyter.url}/lab/tree/{name}?token={TOKEN}")
+    page.goto(f"{jupyter.url}/lab/tree/{name}?reset&token={TOKEN}")  # without the tabs of the test before
     page.locator(".jp-Notebook").wait_for(timeout=60_000)
-    # Run before its kernel is there, a notebook asks which kernel it should take.
-    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
+    expect(page.locator(".jp-Notebook .jp-Cell").first).to_be_visible(timeout=60_000)
+    expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")).to_be_visible(timeout=60_000)
+    page.wait_for_timeout(4000)  # JupyterLab 4.6 forgets cells that are run in a kernel's first moments
     return visit
 
 

@@ -255,16 +255,18 @@ export function code(label) {
 }
 
 const basisWords = {
-  measured: "measured on real deployments",
-  calibrated: "formula with constants fitted to measurements",
-  roofline: "roofline: the hardware's limits, scaled by what was measured",
-  datasheet: "from the datasheet",
-  config: "counted from the model's configuration",
   exact: "counted exactly",
-  stated: "as you gave it",
+  "measured here": "measured on this machine",
+  measured: "measured on real deployments",
+  calibrated: "a formula whose constants are fitted to measurements",
+  roofline: "the hardware's limits, scaled by what was measured",
+  datasheet: "from datasheets and price lists",
+  given: "as it was given",
+  engine: "what the engine says of itself",
+  "smoke test": "one request at a time, as the client saw it",
 };
 
-export const basisTitle = (basis) => basisWords[basis] ?? basis;
+const basisTitle = (basis) => basisWords[basis] ?? basis;
 
 /** What a number rests on, as a small label. */
 export const basisTag = (basis) =>
