@@ -24,6 +24,7 @@ _PUBLIC = {
     "WorkbenchError": "workbench.errors",
     "Workload": "workbench.deployment",
     "compare": "workbench.comparison",
+    "custom_gpu": "workbench.hardware",
     "gpu": "workbench.hardware",
     "gpus": "workbench.hardware",
     "models": "workbench.architecture",
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from workbench.deployment import Deployment, ServiceLevel, Workload
     from workbench.errors import WorkbenchError
     from workbench.formats import schemes
-    from workbench.hardware import gpu, gpus
+    from workbench.hardware import custom_gpu, gpu, gpus
     from workbench.planner import Plan, plan, search
     from workbench.quantities import Estimate
     from workbench.quantizers import quantize

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -267,6 +268,13 @@ def test_no_source_and_no_code_reaches_the_page(visit: Open, app: App) -> None:
     for override in ("voila-template=lab", "voila-theme=dark", "template=lab"):
         answer = httpx.get(f"{app.url}&{override}", cookies=cookies)
         assert 'data-workbench-app="planner"' in answer.text
+
+
+def test_a_warm_kernel_is_not_culled_as_it_is_taken(visit: Open) -> None:
+    # Idle in the pool for longer than the cull time; the culler looks every second, a page takes about one.
+    for _ in range(3):
+        time.sleep(CULL_AFTER + 1.5)
+        assert visit().verdict() == "Fits"
 
 
 def test_visits_leave_no_kernel_behind(app: App, visit: Open) -> None:

@@ -234,6 +234,9 @@ def test_own_gpu_is_planned_with(planner: PlannerPanel) -> None:
     planner.choice = {"own_gpu": mine}
     assert planner.answer["card"] == "Mine"
     assert planner.plan.memory.capacity == pytest.approx(64 * 2**30)
+    scope: dict[str, Any] = {"wb": wb}
+    exec(planner.answer["python"], scope)
+    assert scope["plan"].memory == planner.plan.memory
     planner.choice = {"own_gpu": None}
     assert planner.answer["card"] == "L40S"
 
