@@ -4,6 +4,8 @@ import { checkbox, code, duration, field, gib, h, logBox, mount, number, numberB
 
 const size = (bytes) => (bytes == null ? "–" : bytes >= 2 ** 28 ? `${gib(bytes)} GiB` : `${number(bytes / 2 ** 20)} MiB`);
 
+const change = (before, after) => `${after > before ? "+" : ""}${number((after / before - 1) * 100)} %`;
+
 function panel(root, model) {
   const watch = watchKernel(model, root);
   const methods = model.get("options");
@@ -121,8 +123,8 @@ function panel(root, model) {
                 { title: "Change", right: true, cell: (row) => row[3] },
               ],
               [
-                ["Size on disk", size(r.bytes_before), size(r.bytes_after), `${number((r.bytes_after / r.bytes_before) * 100)} %`],
-                ...(r.perplexity_after == null ? [] : [["Perplexity on held-out text", number(r.perplexity_before), number(r.perplexity_after), `${r.perplexity_after > r.perplexity_before ? "+" : ""}${number((r.perplexity_after / r.perplexity_before - 1) * 100)} %`]]),
+                ["Size on disk", size(r.bytes_before), size(r.bytes_after), change(r.bytes_before, r.bytes_after)],
+                ...(r.perplexity_after == null ? [] : [["Perplexity on held-out text", number(r.perplexity_before), number(r.perplexity_after), change(r.perplexity_before, r.perplexity_after)]]),
               ],
             ),
             h("p", { class: "wb-hint" }, `In ${r.out}`),
