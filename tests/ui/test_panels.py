@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import playwright
@@ -16,10 +18,12 @@ import traitlets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ipywidgets import VBox, link
+from visiting import wait_until
 
 import workbench as wb
 from workbench import environments, hardware
 from workbench.engines.vllm.logs import MemoryReport
+from workbench.progress import Progress
 from workbench.ui import ComparisonPanel, EnvironmentsPanel, GpuTable, PlannerPanel, QuantizePanel, ServePanel
 from workbench.ui import choices as offered
 from workbench.ui.panel import STATIC, Panel, Throttle, joined_module
@@ -342,6 +346,32 @@ def test_a_build_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     panel.refresh()
     row = next(row for row in panel.rows if row["name"] == "quantize")
     assert "there is no Python at" in row["error"].lower() or "There is no Python at" in row["error"]
+
+
+def test_a_build_begun_elsewhere_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = SimpleNamespace(
+        name="quantize", purpose="", note="", unsuited="", own=False, disk_bytes=1, built=False, building=False,
+        size_bytes=lambda: 0,
+    )  # fmt: skip
+    told = threading.Event()
+
+    def ensure(name: str, tell: Callable[[Progress], None], cancel: threading.Event) -> None:
+        tell(Progress(0.5, "downloading", "torch"))
+        told.wait(10)
+        environment.built = True
+
+    monkeypatch.setattr(environments, "names", lambda: ["quantize"])
+    monkeypatch.setattr(environments, "get", lambda name: environment)
+    monkeypatch.setattr(environments, "ensure", ensure)
+    monkeypatch.setattr("workbench.ui.environments.POLL_SECONDS", 0.05)
+    panel = EnvironmentsPanel()
+    assert panel.rows[0]["state"] == "missing"
+    environment.building = True  # another process begins
+    wait_until(lambda: panel.rows[0]["progress"] is not None, 10, "its progress is shown")
+    assert panel.rows[0]["state"] == "building"
+    assert panel.rows[0]["progress"]["detail"] == "torch"
+    told.set()
+    wait_until(lambda: panel.rows[0]["state"] == "built", 10, "its end is shown")
 
 
 def test_a_throttle_keeps_the_last_call() -> None:

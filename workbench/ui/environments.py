@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+import weakref
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -13,6 +15,9 @@ from workbench.environments import BuildCancelled
 from workbench.progress import Progress
 from workbench.ui.panel import Panel, Throttle, log, sentence
 
+#: How often to look whether another process has begun a build [s].
+POLL_SECONDS = 2.0
+
 
 class EnvironmentsPanel(Panel):
     """The environments of this machine: what each is for, whether it is there, how far its build has come.
@@ -20,7 +25,7 @@ class EnvironmentsPanel(Panel):
     Parameters
     ----------
     build : iterable of str, optional
-        Environments to build now, in this order; a build that another process has begun is followed.
+        Environments to build now, in this order. A build that another process has begun is followed anyway.
     """
 
     script = "environments.js"
@@ -40,6 +45,8 @@ class EnvironmentsPanel(Panel):
         self.refresh()
         for name in build:
             self.build(name)
+        # `workbench lab` builds in a process of its own, one after the other: follow what it has begun.
+        threading.Thread(target=_follow, args=(weakref.ref(self),), daemon=True, name="follow builds").start()
 
     def refresh(self) -> None:
         """Look again at what is built."""
@@ -121,3 +128,22 @@ class EnvironmentsPanel(Panel):
                     self._wanted.remove(name)
             self._throttle()
         self._throttle()
+
+
+def _follow(panel: weakref.ref[EnvironmentsPanel]) -> None:
+    """Join builds that other processes have begun, until nothing is left to build or the panel is gone."""
+    joined: set[str] = set()  # once each: whoever stops following in the page means it
+    while True:
+        here = panel()
+        if here is None or here.comm is None:  # closed
+            return
+        found = [environments.get(name) for name in environments.names()]
+        missing = [e for e in found if not e.built and not e.unsuited and not e.own]
+        if not missing:
+            return
+        for environment in missing:
+            if environment.building and environment.name not in joined:
+                joined.add(environment.name)
+                here.build(environment.name)
+        del here
+        time.sleep(POLL_SECONDS)

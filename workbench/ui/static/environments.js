@@ -25,7 +25,7 @@ function panel(root, model) {
     const show = (row) => {
       state.dataset.state = row.state;
       state.textContent = words[row.state];
-      const bytes = row.bytes || (row.state === "built" ? 0 : row.needs);
+      const bytes = row.bytes || (row.state === "built" || row.state === "unsuited" ? 0 : row.needs);
       size.textContent = bytes ? `${row.bytes ? "" : "needs "}${number(bytes / 1e9)} GB` : "";
       purpose.textContent = row.purpose;
       note.textContent = row.note;
