@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -34,10 +35,11 @@ def test_a_key_press_is_painted(visit: Open, benchmark: Any, label: str) -> None
     page = visit().page
     times: list[float] = []
     benchmark.pedantic(lambda: times.append(page.evaluate(PRESS, label)), rounds=60, warmup_rounds=5)
-    times = sorted(times[5:])
-    benchmark.extra_info["median_ms_in_the_page"] = times[len(times) // 2]
-    benchmark.extra_info["p95_ms_in_the_page"] = times[int(len(times) * 0.95)]
-    print(f"\n{label}: median {times[len(times) // 2]:.1f} ms, 95th percentile {times[int(len(times) * 0.95)]:.1f} ms")
+    # What the page itself measured, without the way from the test to it and back.
+    median = statistics.median(times)
+    benchmark.extra_info["median_ms_in_the_page"] = median
+    print(f"\n{label}: median {median:.1f} ms")
+    assert times
 
 
 def test_a_visit_until_interactive(visit: Open, benchmark: Any) -> None:
