@@ -12,6 +12,7 @@ from workbench.errors import WorkbenchError
 from workbench.jobs import JobCancelled, JobFailed
 from workbench.quantizers import check
 from workbench.quantizers.checkpoint import read
+from workbench.serving.offline import offline
 
 pytestmark = [pytest.mark.environment, pytest.mark.timeout(1800)]
 
@@ -47,6 +48,15 @@ def finished(job, folder):
     return result
 
 
+def answers(folder):
+    """What vLLM says with the checkpoint."""
+    job = offline(
+        folder, ["Return the number of"], sampling={"max_tokens": 8, "temperature": 0}, enforce_eager=True,
+        max_model_len=256, kv_cache_memory_bytes=2**28,
+    )  # fmt: skip
+    return job.wait(900)[0]["text"]
+
+
 def test_awq(model, tmp_path):
     """Folder names are only names: nothing of them reaches a shell or another folder."""
     folder = tmp_path / 'it\'s $(touch pwned); "ünïcode" -o\n..'
@@ -63,22 +73,28 @@ def test_awq(model, tmp_path):
     assert formats.checkpoint_scheme(wb.Model.from_config(folder)).group_size == 128
 
 
-def test_awq_of_a_second_family_with_biases_and_other_parameters(tmp_path):
+def test_awq_of_a_second_family_with_biases_and_text_of_ones_own(tmp_path):
     source = builtin.ensure(family="qwen2")
     lines = tmp_path / "texts.jsonl"
     lines.write_text("".join(json.dumps({"text": "Return the number of items. " * n}) + "\n" for n in range(1, 200, 9)))
     job = wb.quantize(
-        source, method="awq", out=tmp_path / "out", data=lines, q_group_size=64, version="GEMV",
-        evaluate_tokens=2048, **SMALL,
-    )  # fmt: skip
+        source, method="awq", out=tmp_path / "out", data=lines, q_group_size=64, evaluate_tokens=2048, **SMALL
+    )
     result = job.wait(1200)
     assert result["perplexity_before"] * 0.98 < result["perplexity_after"] < result["perplexity_before"] * 1.05
     assert result["calibration"]["source"] == str(lines)
     assert result["calibration"]["too_long"] > 0
-    assert "vLLM does not read version GEMV" in result["notes"][0]
     tensors = {t.name for t in read(tmp_path / "out").tensors}
     assert "model.layers.0.self_attn.q_proj.bias" in tensors
     assert "model.layers.0.self_attn.q_proj.qweight" in tensors
+    assert answers(tmp_path / "out")
+
+
+def test_awq_in_the_layout_that_vllm_does_not_read(model, tmp_path):
+    job = wb.quantize("builtin", out=tmp_path / "out", version="GEMV", evaluate_tokens=1024, **SMALL)
+    result = job.wait(1200)
+    assert "vLLM does not read version GEMV" in result["notes"][0]
+    assert result["perplexity_before"] * 0.98 < result["perplexity_after"] < result["perplexity_before"] * 1.05
 
 
 def test_fp8_dynamic(model, tmp_path):
@@ -90,6 +106,7 @@ def test_fp8_dynamic(model, tmp_path):
     assert 8 < result["bits_per_weight"] < 8.2
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["quantization_config"]["quant_method"] == "compressed-tensors"
+    assert answers(tmp_path / "out")
 
 
 def test_gptq(model, tmp_path):
@@ -100,6 +117,7 @@ def test_gptq(model, tmp_path):
     assert 4.1 < result["bits_per_weight"] < 4.2
     weights = json.loads((tmp_path / "out" / "config.json").read_text())["quantization_config"]["config_groups"]
     assert weights["group_0"]["weights"]["num_bits"] == 4
+    assert answers(tmp_path / "out")
 
 
 def test_a_job_cancelled_half_way_leaves_no_file_and_no_process(model, tmp_path):

@@ -10,6 +10,7 @@ Python, tokenizer included, and kept in the cache. Its configuration is known be
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import json
@@ -55,7 +56,9 @@ def folder(family: str = "llama") -> Path:
     of = [str(environment.path), platform.python_version(), platform.machine(), str(STEPS[family])]
     digest = hashlib.sha256("\0".join([*of, json.dumps(config(), sort_keys=True)]).encode())
     for file in _RECIPE:
-        digest.update(Path(__file__).with_name(file).read_bytes())
+        # What the recipe does, not how it is laid out: a reformatted line must not train everybody's model again.
+        code = ast.parse(Path(__file__).with_name(file).read_bytes())
+        digest.update(ast.dump(code).encode())
     return environments.cache_root() / "models" / f"{NAME}-{family}-{digest.hexdigest()[:12]}"
 
 
