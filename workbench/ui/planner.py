@@ -134,11 +134,13 @@ def _field_of(error: WorkbenchError, before: Mapping[str, Any], proposed: Mappin
 def answer(plan: Any, choice: Mapping[str, Any]) -> dict[str, Any]:
     """What the page draws for a plan: the plan's own JSON and the sentences around it."""
     fields = plan.to_dict()
+    on_cpu = cpu.is_cpu(plan.deployment.gpu)
     # The page has the choice already, and a config.json can be long.
     del fields["config"]
     return {
         "plan": fields,
-        "card": plan.card.name,
+        "card": "this machine" if on_cpu else plan.card.name,
+        "where": "In memory" if on_cpu else "On each GPU" if plan.deployment.gpus > 1 else "On the GPU",
         "summary": summary(plan),
         "limits": [text[:1].upper() + text[1:] for text in plan.reasons[0 if plan.fits else 1 :]],
         "python": choices.python(choice),
@@ -152,9 +154,10 @@ def summary(plan: Any) -> str:
     if not plan.fits:
         return sentence(WorkbenchError(plan.reasons[0])) if plan.reasons else ""
     deployment = plan.deployment
-    where = plan.card.name
-    if not cpu.is_cpu(deployment.gpu):
-        where = f"one {where}" if deployment.gpus == 1 else f"{deployment.gpus} × {where}"
+    if cpu.is_cpu(deployment.gpu):
+        where = "this machine's CPU"
+    else:
+        where = f"one {plan.card.name}" if deployment.gpus == 1 else f"{deployment.gpus} × {plan.card.name}"
     price = plan.usd_per_hour
     cost = f", about {show_usd(price.value)} an hour" if price else ""
     return f"{plan.model.id.rsplit('/', 1)[-1]} on {where}{cost}."

@@ -114,7 +114,7 @@ function memoryBar(memory, gpu) {
   const marks = h(
     "div",
     { class: "wb-marks", "aria-hidden": "true" },
-    h(
+    memory.requested < memory.capacity && h(
       "span",
       { class: "wb-mark", style: `left:${share}%;transform:translateX(-${share}%)` },
       `vLLM may use ${gib(memory.requested)} GiB (${percent(memory.requested / memory.capacity)})`,
@@ -128,7 +128,7 @@ function memoryBar(memory, gpu) {
       { class: "wb-bar", role: "img", "aria-label": label },
       parts.map(([key], i) => (values[i] ? h("div", { class: `wb-part wb-${key}`, style: `width:${x(values[i])}` }) : null)),
       over ? h("div", { class: "wb-over", style: `left:${x(memory.capacity)}` }) : null,
-      h("div", { class: "wb-line wb-line-budget", style: `left:${x(memory.requested)}` }),
+      memory.requested < memory.capacity ? h("div", { class: "wb-line wb-line-budget", style: `left:${x(memory.requested)}` }) : null,
       over ? h("div", { class: "wb-line wb-line-capacity", style: `left:${x(memory.capacity)}` }) : null,
     ),
     marks,
@@ -143,11 +143,11 @@ function memoryBar(memory, gpu) {
   );
 }
 
-function memoryTable(memory) {
+function memoryTable(memory, where) {
   const rows = parts.filter(([key]) => memory[key] && (memory[key].value !== 0 || memory[key].high !== 0)).map(([key, name]) => ({ key, name, estimate: memory[key] }));
   return table(
     [
-      { title: "Each GPU", header: true, cell: (r) => [h("span", { class: `wb-swatch wb-${r.key}`, "aria-hidden": "true" }), r.name] },
+      { title: where, header: true, cell: (r) => [h("span", { class: `wb-swatch wb-${r.key}`, "aria-hidden": "true" }), r.name] },
       { title: "GiB", right: true, cell: (r) => (r.estimate.value < 0 ? h("span", { class: "wb-bad" }, `${gib(-r.estimate.value)} short`) : gib(r.estimate.value)) },
       { title: "90 % interval", right: true, cell: (r) => h("span", { class: "wb-muted" }, r.estimate.value < 0 ? "" : interval(r.estimate, gib)) },
       { title: "Share", right: true, cell: (r) => h("span", { class: "wb-muted" }, percent(Math.max(r.estimate.value, 0) / memory.capacity)) },
@@ -474,11 +474,11 @@ function panel(root, model) {
     ]);
     draw(numbers, [plan.fits, plan.memory, plan.performance, got.max_model_len], () => headlines(plan, got.max_model_len));
     draw(bar, [plan.memory, got.card], () => (plan.memory ? memoryBar(plan.memory, got.card) : []));
-    draw(memory, plan.memory, () => (plan.memory ? memoryTable(plan.memory) : []));
+    draw(memory, [plan.memory, got.where], () => (plan.memory ? memoryTable(plan.memory, got.where) : []));
     draw(limits, [got.limits, plan.fits], () => (got.limits.length ? [h("h3", {}, plan.fits ? "What limits it" : "Why it does not fit"), h("ul", {}, got.limits.map((text) => h("li", {}, text)))] : []));
     draw(speed, [plan.fits, plan.performance, plan.workload], () => (plan.fits && plan.performance ? speedTable(plan.performance, plan.workload) : []));
     command.hidden = !plan.command;
-    command.show(plan.command);
+    command.show(plan.command, plan.fits ? undefined : "The vLLM command, which would not start");
     python.show(got.python);
     if (got.max_context) options.context = got.max_context;
   };

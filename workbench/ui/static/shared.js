@@ -249,8 +249,12 @@ export function code(label) {
     said.textContent = done ? "Copied" : "Select the text and copy it";
     setTimeout(() => (said.textContent = ""), 2500);
   });
-  const root = h("div", { class: "wb-codebox" }, h("div", { class: "wb-codehead" }, h("h3", {}, label), said, button), text);
-  root.show = (value) => (text.textContent = value);
+  const title = h("h3", {}, label);
+  const root = h("div", { class: "wb-codebox" }, h("div", { class: "wb-codehead" }, title, said, button), text);
+  root.show = (value, name = label) => {
+    text.textContent = value;
+    title.textContent = name;
+  };
   return root;
 }
 
@@ -292,7 +296,9 @@ export function segments(name, options, onchange) {
   };
   let key = "";
   root.show = (value, list = options) => {
-    const known = list.some((o) => o.value === value) ? list : [...list, { value, label: String(value) }];
+    const known = list.some((o) => o.value === value)
+      ? list
+      : [...list, { value, label: String(value) }].sort((a, b) => a.value - b.value);
     const next = JSON.stringify(known);
     if (next !== key) {
       key = next;
