@@ -9,8 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from workbench.datafiles import read_rows
-from workbench.errors import UnknownName
-from workbench.hardware.rows import flag, folded, number, table, texts
+from workbench.hardware.rows import find, flag, number, table, texts
 from workbench.quantities import GB
 
 if TYPE_CHECKING:
@@ -100,10 +99,7 @@ def host(name: str) -> Host:
     >>> host("apple m2 ultra").memory_options[-1] / 1e9
     192.0
     """
-    for candidate in _hosts().values():
-        if folded(name) in map(folded, (candidate.name, *candidate.aliases)):
-            return candidate
-    raise UnknownName("CPU", name, _hosts(), "hardware.hosts() lists them")
+    return find("CPU", name, _hosts(), "hardware.hosts() lists them")
 
 
 def hosts() -> pd.DataFrame:

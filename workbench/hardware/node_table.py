@@ -9,8 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from workbench.datafiles import read_rows
-from workbench.errors import UnknownName
-from workbench.hardware.rows import folded, number, table, texts
+from workbench.hardware.rows import find, number, table, texts
 from workbench.quantities import GIB
 
 if TYPE_CHECKING:
@@ -88,10 +87,7 @@ def node(name: str) -> Node:
     >>> p5 = node("p5.48xlarge"); p5.gpus, p5.gpu, p5.nic_bandwidth / 1e9
     (8, 'H100 SXM5', 400.0)
     """
-    for candidate in _nodes().values():
-        if folded(name) in map(folded, (candidate.name, *candidate.aliases)):
-            return candidate
-    raise UnknownName("node", name, _nodes(), "hardware.nodes() lists them")
+    return find("node", name, _nodes(), "hardware.nodes() lists them")
 
 
 def nodes() -> pd.DataFrame:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from workbench.datafiles import read_rows
+from workbench.errors import UnknownName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,3 +50,29 @@ def numeric(column: pd.Series[str]) -> pd.Series[str] | pd.Series[float]:
 
     numbers = pd.to_numeric(column.replace("", None), errors="coerce")
     return numbers if numbers.notna().sum() == column.ne("").sum() and numbers.notna().any() else column
+
+
+class Named(Protocol):
+    """A row that a name or an alias can find."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def aliases(self) -> tuple[str, ...]: ...
+
+
+Row = TypeVar("Row", bound=Named)
+
+
+def find(kind: str, name: str, rows: Mapping[str, Row], hint: str) -> Row:
+    """The row whose name or alias, folded, is this.
+
+    Raises
+    ------
+    UnknownName
+        If no row has it.
+    """
+    for row in rows.values():
+        if folded(name) in map(folded, (row.name, *row.aliases)):
+            return row
+    raise UnknownName(kind, name, rows, hint)
