@@ -79,7 +79,10 @@ def test_an_unknown_family_is_refused():
 
 def test_the_same_seeds_give_the_same_weights():
     worker = Path(__file__).with_name("train_twice.py")
-    one, two = jobs.start("twice", worker, {"config": builtin.config()}, builtin.ENVIRONMENT).wait(600)
+    request = {"config": builtin.config()}
+    one, two = jobs.start("twice", worker, request, builtin.ENVIRONMENT, variables=builtin.SLEEP_WHILE_WAITING).wait(
+        600
+    )
     assert one == two
 
 

@@ -147,7 +147,12 @@ def quantize(
         overwrite=overwrite,
         prepare=prepare,
         provenance=provenance,
-        variables={"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TQDM_MININTERVAL": "0.5"},
+        variables={
+            "HF_HUB_OFFLINE": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "TQDM_MININTERVAL": "0.5",
+            **builtin.SLEEP_WHILE_WAITING,
+        },
     )
 
 
