@@ -1,4 +1,4 @@
-"""The app and a browser for these tests."""
+"""The app and a browser, once for all tests: Playwright's loop cannot be started twice in a thread."""
 
 from visiting import app, chromium, playwright, visit
 
