@@ -54,6 +54,11 @@ def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None
         time.sleep(0.1)
 
 
+def heed_ctrl_c() -> None:
+    """Undo the deafness to Ctrl-C that a shell gives what it starts in the background, as CI may have been."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     port = free_port()
@@ -70,7 +75,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     ]
     command += [f"--pool={app.pool}", f"--cull-after={CULL_AFTER}"]
     with log.open("w") as out:
-        app.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, text=True, cwd=log.parent)
+        app.process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, text=True, cwd=log.parent, preexec_fn=heed_ctrl_c
+        )
     try:
         wait_until(lambda: app.url in log.read_text(), 60, "the app prints its address")
         yield app
