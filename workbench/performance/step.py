@@ -95,7 +95,8 @@ def step_time(
     """One pass of ``requests`` requests with ``queries`` new tokens each through the whole model [s].
 
     Decode has ``queries`` = 1, prefill the prompt's length. Without CUDA graphs every layer costs several kernel
-    launches more: overheads triple.
+    launches more: overheads are taken as
+    threefold, an assumption that nothing has measured yet.
     """
     w = work(setup)
     tokens = queries * requests

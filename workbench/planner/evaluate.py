@@ -98,10 +98,7 @@ def evaluate(choices: Choices) -> Evaluation:
             result.refusals.update(dict.fromkeys(rows.tolist(), reason))
             continue
         result.verdict[rows] = _verdicts(setup, numbers, ledger)
-        pessimistic = np.minimum(ledger.max_concurrency.low, ledger.kv_cache.low)
-        result.tight[rows] = (result.verdict[rows] == "starts") & (
-            (ledger.max_concurrency.low < 1) | (pessimistic <= 0)
-        )
+        result.tight[rows] = (result.verdict[rows] == "starts") & (ledger.max_concurrency.low < 1)
     return result
 
 
