@@ -246,18 +246,43 @@ class Workload:
     Parameters
     ----------
     isl, osl : int
-        Input and output tokens of a request.
+        Input and output tokens of a request, on average.
     concurrency : int
-        Requests in flight at a time.
+        Requests in flight at a time: as one ends, the next is sent. Not used where ``request_rate`` is given.
+    request_rate : float, optional
+        Requests that arrive in a second, at random (Poisson), whether or not others have ended.
+    isl_cv, osl_cv : float
+        Spread of the lengths: standard deviation ÷ mean.
+    prefix_hit : float
+        Share of the input tokens that the prefix cache holds already.
+    requests : int, optional
+        Requests of the whole run, the first ``concurrency`` of them sent at once; None: the start does not count.
+
+    Examples
+    --------
+    >>> Workload(2048, 512, request_rate=4.0).request_rate
+    4.0
     """
 
     isl: int = 1024
     osl: int = 256
     concurrency: int = 16
+    request_rate: float | None = None
+    isl_cv: float = 0.0
+    osl_cv: float = 0.0
+    prefix_hit: float = 0.0
+    requests: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("isl", "osl", "concurrency"):
             _whole(name, getattr(self, name))
+        if self.request_rate is not None:
+            _number("request_rate", self.request_rate)
+        for name in ("isl_cv", "osl_cv"):
+            _number(name, getattr(self, name), most=10, zero=True)
+        _number("prefix_hit", self.prefix_hit, most=1, zero=True)
+        if self.requests is not None:
+            _whole("requests", self.requests, least=self.concurrency)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, ready for JSON."""
@@ -277,14 +302,16 @@ class Workload:
 class ServiceLevel:
     """What is asked of a deployment: upper bounds on times [s], a lower one on throughput [tokens/s].
 
-    ``None`` asks nothing.
+    ``None`` asks nothing. Bounds on times hold for ``percentile`` of the requests; 50 asks for the middle one.
     """
 
     ttft: float | None = None
     tpot: float | None = None
     output_tokens_per_s: float | None = None
+    percentile: float = 50.0
 
     def __post_init__(self) -> None:
         for name in ("ttft", "tpot", "output_tokens_per_s"):
             if getattr(self, name) is not None:
                 _number(name, getattr(self, name))
+        _number("percentile", self.percentile, most=99.9)
