@@ -92,6 +92,8 @@ class Deployment:
         A scheme id of ``wb.schemes()``; None means what the checkpoint says.
     kv_cache_memory_bytes : int, optional
         An absolute KV cache [B] instead of what utilisation leaves.
+    max_cudagraph_capture_size : int, optional
+        Steps of more tokens run without CUDA graphs; None: vLLM's, 512 at most.
     speculative_config, kv_transfer_config : mapping, optional
         In vLLM's own words: ``{"method": "ngram", "num_speculative_tokens": 4}``.
     enable_lora, max_loras, max_lora_rank, max_cpu_loras, lora_extra_vocab_size, fully_sharded_loras
@@ -141,6 +143,7 @@ class Deployment:
     enable_prefix_caching: bool | None = None
     enable_chunked_prefill: bool | None = None
     enforce_eager: bool = False
+    max_cudagraph_capture_size: int | None = None
     speculative_config: Mapping[str, Any] | None = None
     kv_transfer_config: Mapping[str, Any] | None = None
     enable_lora: bool = False
@@ -177,6 +180,7 @@ class Deployment:
             "max_num_batched_tokens",
             "kv_cache_memory_bytes",
             "block_size",
+            "max_cudagraph_capture_size",
             "max_loras",
             "max_lora_rank",
             "max_cpu_loras",

@@ -110,7 +110,8 @@ class Division:
         model: Model | None = None,
     ) -> float:
         """Bytes of a weight on one GPU, biases and vectors included [B]; ``layer``, ``model``: see ``stored_as``."""
-        return weight_bytes(self.held(weight, scheme), scheme, float_bytes, layer, model)
+        width = DTYPE_BYTES["float32"] if weight.float32 else float_bytes
+        return weight_bytes(self.held(weight, scheme), scheme, width, layer, model)
 
     def obstacle(self, model: Model, scheme: Scheme) -> str | None:
         """Why the model cannot be divided like this, in vLLM's terms; None if it can. Asked once, then remembered."""

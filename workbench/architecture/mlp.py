@@ -77,6 +77,8 @@ class MixtureOfExperts:
         Width the token is projected to before the experts and back from after them (Nemotron 3 Super and Ultra).
     latent_norm : bool
         Whether a norm precedes the way back (Kimi K3).
+    router_float32 : bool
+        Whether the router multiplies in 32 bit (MiniMax-M2: vLLM 0.19.0, ``models/minimax_m2.py``).
     beside : GatedMLP, optional
         The block's ordinary MLP, which every token passes too (Gemma 4).
     """
@@ -92,11 +94,13 @@ class MixtureOfExperts:
     latent: int | None = None
     latent_norm: bool = False
     beside: GatedMLP | None = None
+    router_float32: bool = False
 
     def weights(self, hidden: int) -> tuple[Weight, ...]:
         """Router, experts and what is shared, of one layer."""
         used = self.experts_per_token / self.experts
-        held = [Weight("mlp.gate", "router", hidden, self.experts, "replicated", self.router_bias)]
+        wide = self.router_float32
+        held = [Weight("mlp.gate", "router", hidden, self.experts, "replicated", self.router_bias, float32=wide)]
         if self.correction_bias:
             held.append(vector("mlp.gate.e_score_correction_bias", self.experts))
         held += [

@@ -34,6 +34,8 @@ class Weight:
         Into how many parts it can be divided; beyond that it is replicated (KV projections: the KV heads).
     used : float
         Share of the copies one token multiplies with (experts_per_token / experts), 1 for everything else.
+    float32 : bool
+        Whether engines hold and multiply it in 32 bit, whatever the checkpoint's float (MiniMax-M2's router).
     """
 
     name: str
@@ -45,6 +47,7 @@ class Weight:
     copies: int = 1
     most: int = 2**30
     used: float = 1.0
+    float32: bool = False
 
     @property
     def elements(self) -> int:

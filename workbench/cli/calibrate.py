@@ -1,19 +1,25 @@
-"""``workbench calibrate``: learn from measurements how wide the planner's intervals must be."""
+"""``workbench calibrate``: learn the planner's constants and intervals from measurements."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from workbench.cli.validate import write_rows
+from workbench.errors import InvalidInput
 
-HELP = "learn from measurements how far below and above its estimates reality lies, by what is known of a case"
+HELP = "learn constants and intervals from measurements: start-up memory, serving latency, or timed kernels"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument("kind", choices=("memory",), help="vLLM's start-up report")
+    parser.add_argument(
+        "kind",
+        choices=("memory", "latency", "kernels"),
+        help="vLLM's start-up report: intervals; a serving benchmark: an engine's overheads; timed kernels: their rates",
+    )
     parser.add_argument("file", metavar="FILE.csv", help="measurements, a row each; `config` names the model")
     parser.add_argument(
         "--models", metavar="DIR", help="configurations named owner__name.json, besides the bundled ones"
@@ -21,28 +27,69 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", type=float, default=0.9, help="share of measurements to hold (%(default)s)")
     parser.add_argument("--out", metavar="FILE.csv", help="write the learned table here")
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    latency = parser.add_argument_group("latency")
+    latency.add_argument("--engine", default="vllm", help="which engine's rows (%(default)s)")
+    latency.add_argument("--gpu", default="", metavar="SM", help="only cards of a compute capability: 9 or 10")
+    latency.add_argument(
+        "--without", action="append", default=[], metavar="COLUMN=TEXT", help="leave out rows with this cell"
+    )
+    latency.add_argument(
+        "--belief", type=float, default=2.0, help="how many measurements a prior belief weighs (%(default)s)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print half-widths, and how many measurements they hold with each model left out in turn."""
-    from workbench.evidence import validate
-    from workbench.evidence.intervals import KEYS, held_out, learn
-
-    table = validate(args.kind, args.file, args.models).table
-    learned = learn(table, args.level)
-    source = f"{Path(args.file).name}, {int(table['row'].nunique())} rows"
-    rows = [each.row(source) for each in learned]
-    out_of_sample = held_out(table, level=args.level)
+    """Print what was learned, and how well it holds on what was left out."""
+    rows, checked = {"memory": _memory, "latency": _latency, "kernels": _kernels}[args.kind](args)
     if args.out:
         write_rows(args.out, rows)
     if args.json:
-        print(json.dumps({"intervals": rows, "held_out_by_model": out_of_sample}, indent=2))
+        print(json.dumps({"rows": rows, **checked}, indent=2))
         return 0
-    print("".join(f"{name:<12}" for name in KEYS) + f"{'quantity':<20}{'below':>9}{'above':>9}{'n':>6}")
+    names = [name for name in rows[0] if name != "source"]
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) + 2 for name in names}
+    print("".join(f"{name:<{widths[name]}}" for name in names))
     for row in rows:
-        print("".join(f"{row[name]:<12}" for name in KEYS) + f"{row['quantity']:<20}", end="")
-        print(f"{row['below']:>9}{row['above']:>9}{row['n']:>6}")
-    print("\nHeld with each model left out in turn")
-    for name, found in out_of_sample.items():
-        print(f"{name:<22}{found['n']:>6}{found['inside']:>9.0%}   width {found['width']:.1%}")
+        print("".join(f"{row[name]:<{widths[name]}}" for name in names))
+    for title, found in checked.items():
+        print(f"\n{title.replace('_', ' ').capitalize()}")
+        for name, each in found.items():
+            print(f"{name:<36}" + "   ".join(f"{key} {value:.1%}" for key, value in each.items() if key != "n"))
     return 0
+
+
+Checked = dict[str, dict[str, dict[str, Any]]]
+
+
+def _memory(args: argparse.Namespace) -> tuple[list[dict[str, str]], Checked]:
+    """Half-widths of memory's intervals, and how many measurements they hold with each model left out in turn."""
+    from workbench.evidence import validate
+    from workbench.evidence.intervals import held_out, learn
+
+    table = validate(args.kind, args.file, args.models).table
+    source = f"{Path(args.file).name}, {int(table['row'].nunique())} rows"
+    rows = [each.row(source) for each in learn(table, args.level)]
+    return rows, {"held_out_by_model": held_out(table, level=args.level)}
+
+
+def _kernels(args: argparse.Namespace) -> tuple[list[dict[str, str]], Checked]:
+    """Rates of kernels, a row for each operator, format and card."""
+    from workbench.evidence.kernels import FEWEST, fit_kernels
+
+    rows = [each.row() for each in fit_kernels(args.file)]
+    if not rows:
+        raise InvalidInput(f"{args.file} has fewer than {FEWEST} timed kernels of any operator, format and card")
+    return rows, {}
+
+
+def _latency(args: argparse.Namespace) -> tuple[list[dict[str, str]], Checked]:
+    """An engine's overheads, and the errors with each model and card left out in turn."""
+    from workbench.evidence.overheads import learn
+
+    without = [tuple(each.split("=", 1)) for each in args.without]
+    if any(len(each) != 2 for each in without):
+        raise InvalidInput("--without takes COLUMN=TEXT")
+    learned = learn(
+        args.file, args.models, args.engine, args.gpu, dict(without), strength=args.belief, level=args.level
+    )
+    return [learned.row()], {"errors": learned.errors}

@@ -10,6 +10,7 @@ from typing import Any
 
 from workbench.deployment import Workload
 from workbench.errors import InvalidInput
+from workbench.evidence.benchmarks import conditions
 from workbench.evidence.cases import Case, card_of, model_of
 from workbench.evidence.prediction import Prediction
 from workbench.evidence.releases import release
@@ -24,8 +25,8 @@ ENGINES: Mapping[str, str] = MappingProxyType(
 )
 #: What a benchmark that states no utilisation may have raised it to, where the default does not fit.
 _RAISED = 0.95
-#: Sequences an offline run keeps in flight at most, where the row does not say.
-_MOST_AT_ONCE = 2048
+#: Requests that wait in an offline run: more than any batch holds.
+_WAITING = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,10 @@ def division(row: Row) -> dict[str, Any]:
     tensor, pipeline = whole(row, "tp"), whole(row, "pp") or 1
     said = {name: int(value) for name, value in re.findall(r"(attn_dp|moe_tp|moe_ep)=(\d+)", text)}
     data, experts = said.get("attn_dp") or 1, said.get("moe_ep", 1) > 1
+    if "attn_dp" in said and (groups := said.get("moe_ep", 1)) > 1 and groups == said.get("moe_tp"):
+        # both of so many GPUs: the same ones, multiplied into n_gpu twice
+        count, data = groups, groups if data > 1 else 1
+        tensor = count // data
     if both := re.fullmatch(r"DEP(\d+)", text):
         tensor, data, experts = 1, int(both[1]), True
     if tensor is None:
@@ -99,6 +104,13 @@ def case(row: Row, models: Models) -> Case:
     fields = division(row) | {"max_model_len": max(length, 2)}
     if quantization:
         fields["quantization"] = quantization
+    known = conditions(row)
+    if known.attention_data_parallel is not None and fields["data_parallel_size"] > 1:
+        gpus = whole(row, "tp") or 1  # the others of n_gpu are the same ones, counted again as data parallel
+        fields |= {"tensor_parallel_size": gpus, "data_parallel_size": 1}
+        if known.attention_data_parallel:
+            fields |= {"tensor_parallel_size": 1, "data_parallel_size": gpus}
+    fields |= known.fields
     found = None
     if engine == "vllm" and (version := cell(row, "engine_version")) and re.search(r"\d+\.\d+", version):
         found = release(version)
@@ -107,7 +119,7 @@ def case(row: Row, models: Models) -> Case:
 
 def serving(found: Case, row: Row) -> Iterator[Prediction]:
     """TTFT and TPOT [ms] at the row's lengths and concurrency."""
-    load = Workload(whole(row, "isl") or 1, whole(row, "osl") or 1, whole(row, "concurrency") or 1)
+    load = conditions(row).workload(row)
     speed = _speed(found, lambda plan: load)
     for name in ("ttft", "tpot"):
         yield _prediction(name, getattr(speed, name).scaled(1e3), row, f"{name}_ms")
@@ -116,16 +128,10 @@ def serving(found: Case, row: Row) -> Iterator[Prediction]:
 def throughput(found: Case, row: Row) -> Iterator[Prediction]:
     """The largest output rate [tokens/s], of the whole deployment or of one GPU as ``metric`` says.
 
-    Offline: as many sequences at once as the KV cache holds, at most 2048.
+    Offline: more requests wait than batch and cache ever hold.
     """
-    isl, osl = whole(row, "isl") or 1, whole(row, "osl") or 1
-
-    def load(plan: Plan) -> Workload:
-        assert plan.memory is not None
-        held = plan.memory.kv_cache_tokens.value * plan.deployment.data_parallel_size / (isl + osl)
-        return Workload(isl, osl, int(min(max(held, 1), _MOST_AT_ONCE)))
-
-    rate = _speed(found, load).output_tokens_per_s
+    load = Workload(whole(row, "isl") or 1, whole(row, "osl") or 1, _WAITING)
+    rate = _speed(found, lambda plan: load).output_tokens_per_s
     per_gpu = cell(row, "metric").endswith("per_gpu")
     yield _prediction("output_tokens_per_s", rate.scaled(1 / (whole(row, "n_gpu") or 1) if per_gpu else 1.0), row)
 
@@ -148,10 +154,16 @@ BENCHMARKS: tuple[Benchmark, ...] = (
 )
 
 
-def _speed(found: Case, load: Callable[[Plan], Workload]) -> Performance:
-    """Speed of a case; vLLM's utilisation is not stated, so where the default does not fit a higher one is tried.
+def fitting(found: Case) -> Plan:
+    """The plan of a case that ran; what its row leaves open is taken so that it does run.
 
-    Nor is it always said that experts were spread whole: that is tried where vLLM does not divide them.
+    vLLM's utilisation is not always stated, so where the default does not fit a higher one is tried. Nor is it always
+    said that experts were spread whole: that is tried where vLLM does not divide them.
+
+    Raises
+    ------
+    InvalidInput
+        If it does not run all the same.
     """
     plan = found.plan()
     if plan.verdict == "unsupported" and found.model.is_moe and not found.fields["enable_expert_parallel"]:
@@ -159,9 +171,16 @@ def _speed(found: Case, load: Callable[[Plan], Workload]) -> Performance:
         plan = plan if spread.verdict == "unsupported" else spread
     if not plan.fits and plan.verdict != "unsupported" and found.engine == "vllm":
         plan = replace(found, fields={**found.fields, "gpu_memory_utilization": _RAISED}, _plans={}).plan()
-    speed = plan.performance(load(plan)) if plan.fits else None
-    if speed is None:
+    if not plan.fits:
         raise InvalidInput(f"by the plan it does not run: {plan.reasons[0] if plan.reasons else plan.verdict}")
+    return plan
+
+
+def _speed(found: Case, load: Callable[[Plan], Workload]) -> Performance:
+    """Speed of a case."""
+    plan = fitting(found)
+    speed = plan.performance(load(plan))
+    assert speed is not None
     return speed
 
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from workbench.architecture import catalog
 from workbench.architecture.model import Model
@@ -24,13 +25,13 @@ Row = Mapping[str, str]
 MOST_BYTES = 50_000_000
 
 
-def read_rows(path: str | Path) -> list[dict[str, str]]:
+def read_rows(path: str | Path, *, column: str = "config") -> list[dict[str, str]]:
     """Rows of a CSV file as dictionaries of text, one for each line after the header.
 
     Raises
     ------
     InvalidInput
-        If the file cannot be read, is not CSV, or has no ``config`` column.
+        If the file cannot be read, is not CSV, or has no such ``column``.
     """
     path = Path(path)
     try:
@@ -41,17 +42,18 @@ def read_rows(path: str | Path) -> list[dict[str, str]]:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is not UTF-8 text; save it as CSV in UTF-8") from error
-    return parse_rows(text, str(path))
+    return parse_rows(text, str(path), column=column)
 
 
-def parse_rows(text: str, name: str = "the table") -> list[dict[str, str]]:
+def parse_rows(text: str, name: str = "the table", *, column: str = "config") -> list[dict[str, str]]:
     """Rows of CSV text; lines that begin with ``#`` are comments. Raises as :func:`read_rows` does."""
     lines = (line for line in io.StringIO(text, newline="") if not line.startswith("#"))
     try:
         found = csv.reader(lines, strict=True)
         header = [cell.strip() for cell in next(found, [])]
-        if "config" not in header:
-            raise InvalidInput(f"{name} has no column 'config', which names the model of a row")
+        if column not in header:
+            meaning = ", which names the model of a row" if column == "config" else ""
+            raise InvalidInput(f"{name} has no column {column!r}{meaning}")
         if len(set(header)) < len(header):
             raise InvalidInput(f"{name} names a column twice")
         rows = []
@@ -187,9 +189,20 @@ class Models:
             raise UnknownName("model", config, catalog.names(), "give its config.json in a folder with --models")
         fields = dict(self._get(config, None).config)
         fields.pop("quantization_config", None)
+        if "quantization_config" in (fields.get("text_config") or {}):
+            fields["text_config"] = {k: v for k, v in fields["text_config"].items() if k != "quantization_config"}
         if kind != "float":
-            fields["quantization_config"] = schemes.checkpoint(kind, str(fields.get("model_type")))
+            published = _published(config, kind) or schemes.checkpoint(kind, str(fields.get("model_type")))
+            fields["quantization_config"] = published
         return Model.from_config(fields, id=config)
+
+
+def _published(config: str, kind: str) -> Mapping[str, Any] | None:
+    """What NVIDIA's checkpoint of the model in NVFP4 says of its format, where its configuration is bundled."""
+    if kind not in ("nvfp4", "fp4"):
+        return None
+    name = _bundled(f"nvidia/{config.rsplit('/', 1)[-1]}-NVFP4")
+    return Model.from_config(name).quantization_config if name else None
 
 
 def _bundled(config: str) -> str | None:

@@ -185,7 +185,7 @@ def _reader(kind: Kind, columns: Iterable[str], models: Models) -> Any:
     def read(row: dict[str, str]) -> tuple[Case, Iterator[Prediction]]:
         # A deployment is planned once, whatever its loads: rows of one sweep differ in lengths and concurrency only.
         key = tuple(cell(row, name) for name in ("engine", "config", "engine_version", "model", "quant", "gpu"))
-        key += tuple(cell(row, name) for name in ("n_gpu", "tp", "pp", "ep_dp", "isl", "osl", "notes"))
+        key += tuple(cell(row, name) for name in ("n_gpu", "tp", "pp", "ep_dp", "isl", "osl", "notes", "concurrency"))
         if key not in cases:
             cases[key] = latency.case(row, models)
         return cases[key], benchmark.predict(cases[key], row)

@@ -14,6 +14,10 @@ Every kind has the same face:
     FLOPs of one query token against one cached token.
 ``flops_per_token`` : int
     FLOPs of one token besides its projections and those pairs (a recurrence).
+``expanded_flops_per_pair`` : int
+    Only latent attention: the pairs of a prompt, whose keys and values are expanded first.
+``picked`` : int or None
+    Only sparse attention: cached tokens a query reads.
 ``weights(hidden)``
     Its matrices and vectors in a model of that width.
 """

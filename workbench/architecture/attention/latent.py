@@ -156,6 +156,16 @@ class LatentAttention:
         return 2 * self.heads * (2 * self.latent_rank + self.rope)
 
     @property
+    def expanded_flops_per_pair(self) -> int:
+        """The same where keys and values are expanded from the latents first, as a prompt is read."""
+        return 2 * self.heads * (self.nope + self.rope + self.value_dim)
+
+    @property
+    def picked(self) -> int | None:
+        """Latents a query reads, where an indexer picks them."""
+        return self.indexer.picks if self.indexer else None
+
+    @property
     def flops_per_token(self) -> int:
         """Nothing besides projections and pairs."""
         return 0

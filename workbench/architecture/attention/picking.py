@@ -48,6 +48,11 @@ class BlockSparseAttention(FullAttention):
         return (TokenCache(self.kv_heads, 2 * self.head_dim), PlainIndexCache(1, self.index_dim))
 
     @property
+    def picked(self) -> int:
+        """Tokens a query reads."""
+        return self.block * self.blocks
+
+    @property
     def flops_per_pair(self) -> int:
         """FLOPs of scoring one cached token."""
         return 2 * self.index_heads * self.index_dim

@@ -64,6 +64,7 @@ def _minimax_m2(config: Config) -> Model:
         config.integer("num_experts_per_tok"),
         GatedMLP(config.integer("intermediate_size")),
         correction_bias=True,
+        router_float32=True,
     )
     layer = Layer(b.attention(query_key_norm="full"), experts)
     return b.model(lambda i: layer, tied=False)

@@ -62,4 +62,6 @@ ENGINE = Engine(
     defaults=defaults,
     command=command,
     instead={"gpu_memory_utilization": "mem_fraction_static"},
+    speed_basis="exact",
+    speed_spread=1.0,
 )

@@ -52,4 +52,6 @@ ENGINE = Engine(
     defaults=defaults,
     command=command,
     instead={"gpu_memory_utilization": "free_gpu_memory_fraction"},
+    speed_basis="exact",
+    speed_spread=1.0,
 )
