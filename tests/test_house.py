@@ -40,6 +40,7 @@ CORE = [
     "choices",
     "memory",
     "performance",
+    "cost",
     "planner",
     "evidence",
 ]
