@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.cost import Demand, demand, demands, growth, schedule
-from workbench.cost.load import concurrency_of_rate, concurrency_of_users, months_until, rate_of_users, replicas
+from workbench.cost.days import months_until
+from workbench.cost.load import replicas
+from workbench.cost.users import concurrency_of_rate, concurrency_of_users, rate_of_users
 from workbench.errors import InvalidInput, UnknownName
 
 days = st.lists(st.floats(0.1, 10), min_size=24, max_size=24).flatmap(

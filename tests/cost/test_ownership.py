@@ -9,7 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from workbench.cost import Ownership, buy_or_rent
-from workbench.cost.ownership import break_even_utilization, energy_usd, owned
+from workbench.cost.break_even import break_even_utilization
+from workbench.cost.ownership import energy_usd, owned
 from workbench.cost.running_costs import assumed, sources
 from workbench.errors import InvalidInput
 

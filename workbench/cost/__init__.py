@@ -4,8 +4,10 @@ Functions of numbers [USD, h, tokens/s] and of the tables ``prices.csv``, ``purc
 ``running_costs.csv``; nothing here knows a model or an engine.
 """
 
-from workbench.cost.load import Demand, Schedule, demand, demands, growth, schedule
-from workbench.cost.ownership import BuyOrRent, Month, Ownership, buy_or_rent
+from workbench.cost.break_even import BuyOrRent, buy_or_rent
+from workbench.cost.days import Demand, demand, demands, growth
+from workbench.cost.load import Schedule, schedule
+from workbench.cost.ownership import Month, Ownership, owned
 from workbench.cost.per_unit import HOURS_PER_MONTH, month_usd, usd_per_million, usd_per_user
 from workbench.cost.prices import KINDS, Price, price, priced, prices
 from workbench.cost.purchases import Purchase, capital, purchases
@@ -28,6 +30,7 @@ __all__ = [
     "demands",
     "growth",
     "month_usd",
+    "owned",
     "price",
     "priced",
     "prices",

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from workbench.cost import checks
-from workbench.cost.load import Demand, Schedule, schedule
+from workbench.cost.days import Demand
+from workbench.cost.load import Schedule, schedule
 
 
 @dataclass(frozen=True, slots=True)
