@@ -40,6 +40,7 @@ CORE = [
     "choices",
     "memory",
     "performance",
+    "simulation",
     "cost",
     "planner",
     "evidence",
