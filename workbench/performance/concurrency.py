@@ -13,7 +13,7 @@ from workbench.performance.flow import Flow, shortest, spread_over_requests
 from workbench.performance.gaps import gaps
 from workbench.performance.lengths import expected_ceiling
 from workbench.performance.normal import Floats
-from workbench.performance.pressure import overflow_probability, preemptions, recomputed_tokens
+from workbench.performance.pressure import overflow_probability, preemptions, recomputed_tokens, stalled
 from workbench.performance.queueing import Spread
 from workbench.performance.step_law import Steps
 
@@ -86,9 +86,10 @@ def closed_loop(
     rate = n / (s * d + n * (w + nobody * (np.maximum(steps.prefill, d) - d - own)))
     usual = n / s * (places - 1) / places
     step = d + w * usual - own * np.maximum(first.met - usual, 0.0) / max(s, 1.0)
-    tpot = step * s / asked.tokens
-    ttft = arriving / rate - s * step
     waiting, service = arriving - places, own + first.budgets * d
+    stall = stalled(waiting, places, full, workload) / rate
+    tpot = (step * s + stall) / asked.tokens
+    ttft = arriving / rate - s * step - stall
     variance = (first.met * own + first.backlog * service) * service * (1 + asked.isl_cv**2)
     variance = variance + (own * asked.isl_cv) ** 2 + waiting / rate**2
     least = np.where(waiting > 0, 0.0, (d + own) * shortest(asked.isl_cv) + overhead)
