@@ -10,8 +10,8 @@ from workbench.performance.flow import Flow, shortest, spread_over_requests
 from workbench.performance.gaps import gaps
 from workbench.performance.lengths import expected_ceiling, overlap
 from workbench.performance.normal import Floats
-from workbench.performance.pressure import overflow_probability, preemptions, recomputed_tokens
-from workbench.performance.queueing import Spread, pollaczek_khinchine, waits_for_a_place
+from workbench.performance.pressure import kv_demand, preemptions, recomputed_tokens, stalled
+from workbench.performance.queueing import Delayed, Spread, pollaczek_khinchine, wait_for_a_place, waits_for_a_place
 from workbench.performance.step_law import Steps
 
 
@@ -41,8 +41,7 @@ def open_loop(
     TTFT = (½ + λ w) E[T²] / E[T] + d + w + d (E⌈u⌉ − 1) + PK(w + u d) − PK(w) − ½ λ d w min(u, 1),
 
     PK being Pollaczek and Khinchine's wait (the last term, for prompts that share a budget, is fitted to simulations);
-    an idle replica begins at once. Near saturation, when all places are taken, the wait for one is added (Halfin,
-    Whitt).
+    an idle replica begins at once. Some find all places taken (Halfin, Whitt) and wait for one.
 
     Parameters
     ----------
@@ -88,7 +87,8 @@ def open_loop(
         bunched = (1 + (1 / left**2 - 1) * overlap(asked.osl_cv)) / (1 - feedback)  # Var n / n
         variance = n * bunched
         if kv_cache_tokens is not None:
-            full = overflow_probability(kv_cache_tokens, n, variance, workload)
+            demand, deviation = kv_demand(n, variance, workload)
+            full = waits_for_a_place(kv_cache_tokens - (demand / n + workload.isl) / 2, demand, deviation)
             again = recomputed_tokens(full, workload)
             saturation = saturation_rate(steps, running, workload, max_num_batched_tokens, drafts, again)
     second, mean_step = w * w * ratio, d / left
@@ -107,18 +107,22 @@ def open_loop(
     spread = idle * (alone * asked.isl_cv) ** 2 + (1 - idle) * spread + idle * (1 - idle) * (ttft - alone) ** 2
     ttft = idle * alone + (1 - idle) * ttft
 
-    queued = waits_for_a_place(running, n, np.sqrt(np.maximum(variance, 1e-9)))
-    place = (1 + asked.osl_cv**2) / 2 / saturation / np.maximum(1 - lam / saturation, 1e-9)
-    ttft, spread = ttft + queued * place, spread + queued * (2 - queued) * place**2
+    queued = np.maximum(waits_for_a_place(running, n, np.sqrt(np.maximum(variance, 1e-9))), full)
+    wait = wait_for_a_place(lam / saturation, saturation, asked.osl_cv)
+    stall = queued * stalled(lam * wait, running, full, workload) / lam
     least = np.minimum(alone, d + own) * shortest(asked.isl_cv) + overhead
     return Flow(
         running=n,
         requests_per_s=np.asarray(lam),
         saturation=saturation,
         preemptions=preemptions(full, workload),
-        ttft=Spread(least, np.where(stable, ttft, np.inf) + overhead, np.where(stable, np.sqrt(spread), np.inf)),
+        ttft=Delayed(
+            Spread(least, ttft + overhead, np.sqrt(spread)),
+            np.where(stable, queued, 1.0),
+            np.where(stable, np.maximum(wait - stall / np.maximum(queued, 1e-9), 0.0), np.inf),
+        ),
         tpot=spread_over_requests(
-            step * s / asked.tokens,
+            (step * s + stall) / asked.tokens,
             d * s / asked.tokens,
             lam * second * step / left**2,
             s,

@@ -23,11 +23,12 @@ from workbench.performance.capacity import Asked, Drafts, running_at_once, satur
 from workbench.performance.concurrency import closed_loop
 from workbench.performance.flow import Flow
 from workbench.performance.gaps import Gaps
-from workbench.performance.queueing import Spread
+from workbench.performance.queueing import Delayed, Spread
 from workbench.performance.step_law import Steps
 
 __all__ = [
     "Asked",
+    "Delayed",
     "Drafts",
     "Flow",
     "Gaps",

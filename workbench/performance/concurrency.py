@@ -14,7 +14,7 @@ from workbench.performance.gaps import gaps
 from workbench.performance.lengths import expected_ceiling
 from workbench.performance.normal import Floats
 from workbench.performance.pressure import overflow_probability, preemptions, recomputed_tokens, stalled
-from workbench.performance.queueing import Spread
+from workbench.performance.queueing import Delayed, Spread
 from workbench.performance.step_law import Steps
 
 
@@ -99,7 +99,9 @@ def closed_loop(
         requests_per_s=rate,
         saturation=saturation_rate(steps, running, workload, max_num_batched_tokens, drafts, again),
         preemptions=preemptions(full, workload),
-        ttft=Spread(np.minimum(least, ttft), ttft, np.sqrt(variance)),
+        ttft=Delayed(
+            Spread(np.minimum(least, ttft), ttft, np.sqrt(variance)), np.zeros_like(ttft), np.zeros_like(ttft)
+        ),
         tpot=spread_over_requests(tpot, d * s / asked.tokens, prompts, s, asked.osl_cv, np.zeros_like(tpot)),
         itl=gaps(step, d, np.zeros_like(d), w, first.met, np.ones_like(d), first.budgets, asked.isl_cv),
         start=_start(steps, places, first.budgets) + overhead,

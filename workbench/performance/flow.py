@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.performance.gaps import Gaps
 from workbench.performance.normal import Floats
-from workbench.performance.queueing import Spread
+from workbench.performance.queueing import Delayed, Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,10 @@ class Flow:
         The most it can serve [1/s].
     preemptions : ndarray
         Times a request is sent back for want of KV blocks, on average.
-    ttft, tpot : Spread
-        Over requests [s]; infinite TTFT beyond saturation.
+    ttft : Delayed
+        Over requests, queueing included [s]; infinite beyond saturation.
+    tpot : Spread
+        Over requests [s].
     itl : Gaps
         Over tokens [s].
     start, start_share : ndarray
@@ -38,7 +40,7 @@ class Flow:
     requests_per_s: Floats
     saturation: Floats
     preemptions: Floats
-    ttft: Spread
+    ttft: Delayed
     tpot: Spread
     itl: Gaps
     start: Floats
