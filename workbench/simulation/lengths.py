@@ -119,3 +119,40 @@ def requests(workload: Workload, count: int, seed: int = 0, longest: int | None 
     cached = np.floor(workload.prefix_hit * isl).astype(np.int64)
     none = np.zeros(count, np.int64)
     return Requests(arrival, isl, osl, np.minimum(cached, isl - 1), none - 1, none, none)
+
+
+def sharing_prefixes(asked: Requests, prefixes: int, tokens: int, skew: float = 0.0, seed: int = 0) -> Requests:
+    """Let prompts begin with one of several shared prefixes of ``tokens`` tokens: documents, system prompts.
+
+    Parameters
+    ----------
+    asked : Requests
+    prefixes : int
+        How many there are.
+    tokens : int
+        Length of each; a shorter prompt is lengthened to hold it and one token more.
+    skew : float
+        The i-th is as popular as i^−skew (Zipf); 0: all equally.
+    seed : int
+
+    Examples
+    --------
+    >>> shared = sharing_prefixes(requests(Workload(100, 10), 1000), prefixes=4, tokens=64)
+    >>> sorted(set(shared.prefix.tolist())), int(shared.prefix_tokens.max())
+    ([0, 1, 2, 3], 64)
+    """
+    rng = np.random.default_rng(seed)
+    weights = np.arange(1, prefixes + 1, dtype=float) ** -skew
+    drawn = rng.choice(prefixes, len(asked), p=weights / weights.sum()).astype(np.int64)
+    longer = replace(asked, isl=np.maximum(asked.isl, tokens + 1))
+    return longer.with_prefixes(drawn, np.full(len(asked), tokens, np.int64))
+
+
+def with_urgent(asked: Requests, share: float, seed: int = 0) -> Requests:
+    """Give a ``share`` of the requests priority 0 and the others 1.
+
+    >>> with_urgent(requests(Workload(100, 10), 1000), 0.2).priority.mean().round(1)
+    np.float64(0.8)
+    """
+    drawn = np.random.default_rng(seed).random(len(asked)) >= share
+    return replace(asked, priority=drawn.astype(np.int64))

@@ -27,7 +27,7 @@ class Outcome:
     replica : ndarray of int
         Who served it.
     itl : ndarray
-        Every gap between two token times of one request [s]; tokens of one step share a time.
+        Every gap between two steps that brought one request tokens [s], as a stream of them shows it.
     seconds, requests_per_s : float
         The span counted and the requests that ended in it, each second.
     steps : int
