@@ -40,6 +40,8 @@ CORE = [
     "choices",
     "memory",
     "performance",
+    "simulation",
+    "cost",
     "planner",
     "evidence",
 ]

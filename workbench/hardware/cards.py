@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from workbench.datafiles import read_rows
 from workbench.errors import InvalidInput, UnknownName
+from workbench.hardware.price_table import on_demand
 from workbench.hardware.rows import flag, folded, number, provenance, texts
 from workbench.hardware.slices import sliced, split_name
 from workbench.quantities import GB, GIB, MIB, Estimate
@@ -61,7 +62,8 @@ class GPU:
     supports : frozenset of str
         Of ``bf16 fp8 fp4 int8_tensor sparsity_2_4 flash_attn_2 flash_attn_3``.
     usd_per_hour : Estimate or None
-        Lowest to highest list price seen; value is their mean. A guide: prices move twofold within a year.
+        Price by the hour of the middle provider, and the lowest and highest offer seen (``prices.csv``). A guide:
+        prices move twofold within a year. What reserving or owning costs instead is in ``workbench.cost``.
     doubtful : frozenset of str
         Columns of ``gpus.csv`` that sources disagree on; ``doubts`` says how.
     remark : str
@@ -172,7 +174,7 @@ def _capacity(row: Mapping[str, str]) -> Estimate:
 
 def _gpu(row: Mapping[str, str]) -> GPU:
     target = row["compute_capability"]
-    low, high = number(row, "price_usd_h_low"), number(row, "price_usd_h_high")
+    usd, price_source, price_date = on_demand(row["name"])
     sm, l2, year = (number(row, c) for c in ("sm_count", "l2_mb", "launch_year"))
     version = re.fullmatch(r"(\d+)\.(\d+)", target)
     return GPU(
@@ -197,9 +199,9 @@ def _gpu(row: Mapping[str, str]) -> GPU:
         l2_bytes=l2 * 1e6 if l2 else None,
         tdp=number(row, "tdp_w"),
         launch_year=int(year) if year else None,
-        usd_per_hour=Estimate((low + high) / 2, low, high, "datasheet") if low and high else None,
-        price_source=row["price_source"],
-        price_date=row["price_date"],
+        usd_per_hour=usd,
+        price_source=price_source,
+        price_date=price_date,
         loose_aliases=texts(row, "loose_aliases"),
         **provenance(row),
     )

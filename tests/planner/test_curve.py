@@ -1,0 +1,102 @@
+"""The throughput-latency curve: the plan's own speeds, in order, judged by the service level."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import workbench as wb
+from workbench.errors import InvalidInput
+from workbench.planner.curve import curve, meets, steps
+
+MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return wb.plan(MODEL, "L40S", max_model_len=8192, workload=wb.Workload(1024, 256, 20))
+
+
+def test_every_point_is_what_the_plan_says_of_that_concurrency(plan):
+    for point in curve(plan).points:
+        assert point.performance == plan.performance(wb.Workload(1024, 256, point.concurrency))
+
+
+def test_the_chosen_point_is_the_plans_own(plan):
+    found = curve(plan)
+    assert found.chosen in found.points
+    assert found.chosen.concurrency == 20
+    assert found.chosen.performance == plan.performance()
+
+
+def test_it_goes_past_what_the_cache_holds(plan):
+    last = curve(plan).points[-1]
+    held = plan.memory.kv_cache_tokens.value / (1024 + 128)
+    assert last.concurrency > held
+    assert last.performance.ttft.value > 10 * curve(plan).points[0].performance.ttft.value
+
+
+def test_the_best_point_is_the_fastest_that_meets_the_service_level(plan):
+    slo = wb.ServiceLevel(tpot=0.05, ttft=1.0)
+    found = curve(plan, slo)
+    meeting = [point for point in found.points if point.meets]
+    assert 0 < len(meeting) < len(found.points)
+    assert all(point.performance.tpot.value <= 0.05 and point.performance.ttft.value <= 1.0 for point in meeting)
+    fastest = max(point.performance.output_tokens_per_s.value for point in meeting)
+    assert found.best.performance.output_tokens_per_s.value == fastest
+    # Many more requests than can run are as fast in all; the fewest of them are taken.
+    free = curve(plan)
+    ties = [p for p in free.points if p.performance.output_tokens_per_s == free.best.performance.output_tokens_per_s]
+    assert len(ties) > 1
+    assert free.best.concurrency == min(point.concurrency for point in ties)
+
+
+def test_a_service_level_nothing_meets(plan):
+    found = curve(plan, wb.ServiceLevel(tpot=0.001))
+    assert found.best is None
+    assert not any(point.meets for point in found.points)
+
+
+def test_a_plan_that_does_not_fit_has_no_curve():
+    found = curve(wb.plan("meta-llama/Llama-3.1-70B-Instruct", "L40S"))
+    assert (found.points, found.chosen, found.best) == ((), None, None)
+
+
+def test_a_rate_of_arrival_is_put_aside(plan):
+    rated = wb.plan(MODEL, "L40S", max_model_len=8192, workload=wb.Workload(1024, 256, 20, request_rate=2.0))
+    assert [p.performance for p in curve(rated).points] == [p.performance for p in curve(plan).points]
+
+
+def test_points_are_json(plan):
+    texts = [json.dumps(point.to_dict()) for point in curve(plan, concurrencies=[1, 2]).points]
+    assert [json.loads(text)["concurrency"] for text in texts] == [1, 2, 20]
+
+
+def test_bad_concurrencies_are_refused(plan):
+    with pytest.raises(InvalidInput, match="concurrency is 0"):
+        curve(plan, concurrencies=[0])
+
+
+@given(st.integers(1, 10**6))
+def test_steps_rise_by_at_most_two_and_end_past_the_last(most: int):
+    found = steps(most)
+    assert found[0] == 1
+    assert found[-1] >= most
+    assert len(found) == 1 or found[-2] < most
+    assert all(1 < later / earlier <= 2 for earlier, later in itertools.pairwise(found))
+    assert len(found) <= 2 * math.log2(most) + 2
+
+
+@settings(max_examples=50)
+@given(st.floats(1e-3, 1), st.floats(1e-2, 10), st.floats(1, 1e4))
+def test_meeting_is_all_that_is_asked(tpot: float, ttft: float, rate: float):
+    speed = wb.plan(MODEL, "L40S", max_model_len=8192).performance()
+    parts = [wb.ServiceLevel(tpot=tpot), wb.ServiceLevel(ttft=ttft), wb.ServiceLevel(output_tokens_per_s=rate)]
+    whole = wb.ServiceLevel(tpot=tpot, ttft=ttft, output_tokens_per_s=rate)
+    assert meets(speed, whole) == all(meets(speed, part) for part in parts)
+    assert meets(speed, wb.ServiceLevel())

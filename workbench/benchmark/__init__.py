@@ -1,0 +1,1 @@
+"""Load, quality and speed, measured."""
