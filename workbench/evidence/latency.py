@@ -48,7 +48,8 @@ def division(row: Row) -> dict[str, Any]:
     """Parallel sizes of a benchmark's row.
 
     ``ep_dp`` holds "attn_dp=4 moe_tp=1 moe_ep=16" (attention data parallel, experts' tensor and expert parallel) or
-    "DEP4" (both over 4 GPUs).
+    "DEP4" (both over 4 GPUs). Where it says that experts are divided twice over one group, or over more GPUs than
+    ``n_gpu``, the GPUs are the experts'.
 
     Raises
     ------
@@ -68,6 +69,9 @@ def division(row: Row) -> dict[str, Any]:
         # both of so many GPUs: the same ones, multiplied into n_gpu twice
         count, data = groups, groups if data > 1 else 1
         tensor = count // data
+    experts_over = said.get("moe_tp", 1) * said.get("moe_ep", 1)
+    if "attn_dp" not in said and tensor and count == tensor and experts_over > count:
+        count, data = experts_over, experts_over // tensor  # the experts' GPUs are counted, those of attention are not
     if both := re.fullmatch(r"DEP(\d+)", text):
         tensor, data, experts = 1, int(both[1]), True
     if tensor is None:

@@ -97,5 +97,6 @@ ENGINE = Engine(
         "tensor_parallel_size": "pipeline_parallel_size, which splits the layers",
         "cpu_offload_gb": "n_gpu_layers",
     },
-    speed_spread=2.0,
+    speed_basis="exact",
+    speed_spread=1.0,
 )
