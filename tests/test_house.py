@@ -58,6 +58,7 @@ ABOVE_THE_CORE = [
     "builtin",
     "quantizers",
     "serving",
+    "benchmark",
     "comparison",
     "demo",
     "ui",

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "kind",
         choices=("memory", "latency", "kernels"),
-        help="vLLM's start-up report: intervals; a serving benchmark: an engine's overheads; timed kernels: their rates",
+        help="vLLM's start-up report: intervals; a serving benchmark: an engine's overheads; timed kernels: rates",
     )
     parser.add_argument("file", metavar="FILE.csv", help="measurements, a row each; `config` names the model")
     parser.add_argument(

@@ -11,6 +11,7 @@ from typing import Any
 from workbench.datafiles import read_rows
 from workbench.deployment import Workload
 from workbench.evidence.rows import Row, cell, whole
+from workbench.performance.lengths import uniform_moments
 
 _PATTERNS = {"model": "config", "gpu": "gpu", "quant": "quant"}
 
@@ -29,20 +30,27 @@ class Conditions:
         Prompts of a run ÷ concurrency, the first of them sent at once; None: the start does not count.
     attention_data_parallel : bool or None
         Whether attention was data parallel where the row says so, whatever its tensor parallel size; None: as it says.
+    plain_steps : bool
+        Whether its TPOT is the median gap between tokens, in which no prompts are, rather than a mean.
     """
 
     fields: dict[str, Any]
     length_share: float = 1.0
     waves: float | None = None
     attention_data_parallel: bool | None = None
+    plain_steps: bool = False
 
     def workload(self, row: Row) -> Workload:
-        """The load that reached the engine."""
+        """The load that reached the engine: lengths uniform between a share of the stated one and all of it."""
         isl, osl, concurrency = (whole(row, name) or 1 for name in ("isl", "osl", "concurrency"))
+        low = 2 * self.length_share - 1
+        (isl_mean, isl_cv), (osl_mean, osl_cv) = (uniform_moments(each, low) for each in (isl, osl))
         return Workload(
-            max(round(isl * self.length_share), 1),
-            max(round(osl * self.length_share), 1),
+            max(round(isl_mean), 1),
+            max(round(osl_mean), 1),
             concurrency,
+            isl_cv=isl_cv,
+            osl_cv=osl_cv,
             requests=round(self.waves * concurrency) if self.waves else None,
         )
 
@@ -96,4 +104,5 @@ def conditions(row: Row) -> Conditions:
         fields["enable_expert_parallel"] = rule["enable_expert_parallel"] == "yes"
     attention = {"yes": True, "no": False}.get(rule["attention_data_parallel"])
     waves = float(rule["waves"]) if rule["waves"] else None
-    return Conditions(fields, float(rule["length_share"]), waves, attention)
+    plain = rule["tpot"] == "median gap"
+    return Conditions(fields, float(rule["length_share"]), waves, attention, plain)

@@ -93,12 +93,12 @@ def fit_kernel(moved: Floats, flops: Floats, seconds: Floats, bandwidth: float, 
     (array([8.e-01, 5.e-01, 5.e-06]), 0.0)
     """
     try:
-        from scipy.optimize import least_squares
+        from scipy.optimize import least_squares  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
         raise MissingPart("fitting needs SciPy: pip install 'llm-workbench[calibrate]'") from None
 
     def explained(x: Floats) -> Floats:
-        return operator_time(moved, flops, bandwidth * np.exp(x[0]), rate * np.exp(x[1])) + np.exp(x[2])
+        return np.asarray(operator_time(moved, flops, bandwidth * np.exp(x[0]), rate * np.exp(x[1])) + np.exp(x[2]))
 
     def error(x: Floats) -> Floats:
         return np.asarray(np.log(explained(x) / seconds))
@@ -106,14 +106,12 @@ def fit_kernel(moved: Floats, flops: Floats, seconds: Floats, bandwidth: float, 
     low, high = np.log([0.01, 0.01, 1e-8]), np.log([1.0, 1.0, 1e-3])
     best = min(
         (
-            least_squares(
-                error, np.log([0.7, 0.5, start * 1e-6]), loss="soft_l1", f_scale=_ROBUST, bounds=(low, high)
-            )
+            least_squares(error, np.log([0.7, 0.5, start * 1e-6]), loss="soft_l1", f_scale=_ROBUST, bounds=(low, high))
             for start in _STARTS
         ),
         key=lambda found: found.cost,
     )
-    return np.exp(best.x), float(np.median(np.abs(np.expm1(error(best.x)))))
+    return np.asarray(np.exp(best.x)), float(np.median(np.abs(np.expm1(error(best.x)))))
 
 
 def fit_kernels(rows: str | Path | Sequence[dict[str, str]]) -> list[Fit]:
@@ -141,22 +139,20 @@ def fit_kernels(rows: str | Path | Sequence[dict[str, str]]) -> list[Fit]:
     if bad.any():
         raise InvalidInput(f"row {int(bad.to_numpy().argmax()) + 1}: bytes, flops and seconds must be numbers above 0")
     found = []
-    for (operator, format, name), part in table.groupby(["operator", "format", "gpu"], sort=True):
+    for key, part in table.groupby(["operator", "format", "gpu"], sort=True):
         if len(part) < FEWEST:
             continue
-        card = gpu(str(name))
+        operator, format, name = map(str, key)
+        card = gpu(name)
         fitted, residual = fit_kernel(
             part["bytes"].to_numpy(float),
             part["flops"].to_numpy(float),
             part["seconds"].to_numpy(float),
             card.bandwidth,
-            dense_rate(card, str(format)),
+            dense_rate(card, format),
         )
-        first = {key: str(value) for key, value in part.iloc[0].items()}
-        found.append(
-            Fit(
-                str(operator), str(format), card.name, *map(float, fitted), residual, len(part),
-                cell(first, "version"), cell(first, "source"),
-            )
-        )  # fmt: skip
+        first = {str(key): str(value) for key, value in part.iloc[0].items()}
+        bandwidth, compute, fixed = map(float, fitted)
+        sources = cell(first, "version"), cell(first, "source")
+        found.append(Fit(operator, format, card.name, bandwidth, compute, fixed, residual, len(part), *sources))
     return found

@@ -123,10 +123,12 @@ def case(row: Row, models: Models) -> Case:
 
 def serving(found: Case, row: Row) -> Iterator[Prediction]:
     """TTFT and TPOT [ms] at the row's lengths and concurrency."""
-    load = conditions(row).workload(row)
+    known = conditions(row)
+    load = known.workload(row)
     speed = _speed(found, lambda plan: load)
-    for name in ("ttft", "tpot"):
-        yield _prediction(name, getattr(speed, name).scaled(1e3), row, f"{name}_ms")
+    tpot = speed.itl_p50 if known.plain_steps else speed.tpot
+    for name, estimate in (("ttft", speed.ttft), ("tpot", tpot)):
+        yield _prediction(name, estimate.scaled(1e3), row, f"{name}_ms")
 
 
 def throughput(found: Case, row: Row) -> Iterator[Prediction]:

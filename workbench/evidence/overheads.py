@@ -11,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.choices import Numbers, Setup
+from workbench.deployment import Workload
 from workbench.errors import InvalidInput, MissingPart, WorkbenchError
 from workbench.evidence import latency
 from workbench.evidence.benchmarks import conditions
 from workbench.evidence.rows import Models, Row, cell, number, read_rows
 from workbench.performance.constants import Overheads, overheads
-from workbench.performance.constants import rows as overhead_rows
 from workbench.performance.constants import row as row_of
-from workbench.performance.service import Load, service
+from workbench.performance.constants import rows as overhead_rows
+from workbench.performance.service import service
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,7 +43,6 @@ PRIORS: dict[str, tuple[float, float]] = {
     "imbalance": (1.3, 0.20),
     "prefill_share": (1.0, 0.10),
     "ttft": (20e-3, 0.50),
-    "met": (1.0, 0.40),
 }
 #: Relative error beyond which a measurement counts linearly, not squared.
 _ROBUST = 0.1
@@ -52,12 +52,12 @@ _WEIGHT_TTFT = 0.4
 
 @dataclass(frozen=True)
 class Sample:
-    """Measurements that share a setup: what was served, and what came of it [s]; arrays of shape (rows,)."""
+    """Measurements that share a setup and a workload, and what came of them [s]; arrays of shape (rows,)."""
 
     setup: Setup
     numbers: Numbers
     kv_cache_tokens: Floats
-    load: Load
+    load: Workload
     ttft: Floats
     tpot: Floats
     rows: npt.NDArray[np.int64]
@@ -69,14 +69,14 @@ class Sample:
         return found.ttft.value, found.tpot.value
 
 
-def _one(row: Row, models: Models) -> tuple[Setup, Numbers, float, Load, float, float]:
+def _one(row: Row, models: Models) -> tuple[Setup, Numbers, float, Workload, float, float]:
     found = latency.case(row, models)
     plan = latency.fitting(found)
     part, at = plan._part, plan._at
     assert part is not None
     kept = {each.name: getattr(part.numbers, each.name)[at : at + 1] for each in fields(Numbers)}
     tokens = float(part.ledger.kv_cache_tokens.value[at])
-    load = Load.of(conditions(row).workload(row))
+    load = conditions(row).workload(row)
     ttft, tpot = (number(row, f"{name}_ms") for name in ("ttft", "tpot"))
     scale = 1e-3
     return part.setup, Numbers(**kept), tokens, load, (ttft or np.nan) * scale, (tpot or np.nan) * scale
@@ -88,13 +88,13 @@ def samples(
     engine: str,
     without: Mapping[str, str] | None = None,
 ) -> list[Sample]:
-    """The measurements of an engine in a file of serving benchmarks, by setup.
+    """The measurements of an engine in a file of serving benchmarks, by setup and workload.
 
     Rows that cannot be planned are left out, and those with a cell of ``without`` (column -> its text).
     """
     given = read_rows(rows) if isinstance(rows, str | Path) else list(rows)
     known = Models(models)
-    found: dict[tuple[Setup, str], list[tuple[int, Any]]] = {}
+    found: dict[tuple[Setup, Workload, str], list[tuple[int, Any]]] = {}
     for at, row in enumerate(given):
         if latency.engine_of(row) != engine or any(cell(row, key) == text for key, text in (without or {}).items()):
             continue
@@ -102,16 +102,15 @@ def samples(
             one = _one(row, known)
         except WorkbenchError:
             continue
-        found.setdefault((one[0], f"{cell(row, 'config')} {cell(row, 'gpu')}"), []).append((at, one))
-    return [_sample(setup, group, held) for (setup, group), held in found.items()]
+        found.setdefault((one[0], one[3], f"{cell(row, 'config')} {cell(row, 'gpu')}"), []).append((at, one))
+    return [_sample(setup, load, group, held) for (setup, load, group), held in found.items()]
 
 
-def _sample(setup: Setup, group: str, held: list[tuple[int, Any]]) -> Sample:
+def _sample(setup: Setup, load: Workload, group: str, held: list[tuple[int, Any]]) -> Sample:
     ones = [one for _, one in held]
     numbers = Numbers(
         **{each.name: np.concatenate([getattr(one[1], each.name) for one in ones]) for each in fields(Numbers)}
     )
-    load = Load(**{each.name: np.array([getattr(one[3], each.name) for one in ones], float) for each in fields(Load)})
     return Sample(
         setup,
         numbers,
@@ -134,7 +133,7 @@ def beliefs(engine: str) -> dict[str, tuple[float, float]]:
         return PRIORS
     like = overhead_rows()["vllm", "other"]
     found = {name: (getattr(like, name), max(1.5 * sigma, 0.25)) for name, (_, sigma) in PRIORS.items()}
-    return found | {"ttft": (2 * like.ttft, 1.0), "met": (2 * like.met, 0.7), "step": (2 * like.step, 0.7)}
+    return found | {"ttft": (2 * like.ttft, 1.0), "step": (2 * like.step, 0.7)}
 
 
 def fit(
@@ -164,7 +163,7 @@ def fit(
         Without SciPy.
     """
     try:
-        from scipy.optimize import least_squares
+        from scipy.optimize import least_squares  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
         raise MissingPart("fitting needs SciPy: pip install 'llm-workbench[calibrate]'") from None
     counts: dict[str, int] = {}
@@ -267,14 +266,15 @@ def learn(
     start = overheads(engine, held[0].setup.card)
     believed = beliefs(engine)
     found = fit(held, start, believed, strength)
-    inside, outside = errors(held, found), {"tpot": [], "ttft": []}
+    inside = errors(held, found)
+    outside: dict[str, list[Floats]] = {"tpot": [], "ttft": []}
     groups = sorted({sample.group for sample in held})
     for group in groups if len(groups) > 1 else []:
         others = fit([s for s in held if s.group != group], start, believed, strength)
         for name, each in errors([s for s in held if s.group == group], others).items():
             outside[name].append(each)
     left_out = {name: np.concatenate(each) if each else inside[name] for name, each in outside.items()}
-    spreads = {
+    spreads: dict[str, Any] = {
         f"spread_{name}": float(np.expm1(np.nanquantile(np.abs(each), level))) for name, each in left_out.items()
     }
     spreads["spread_rate"] = spreads["spread_tpot"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,14 +73,14 @@ def closed_loop(
         full = overflow_probability(kv_cache_tokens, arriving, 0.0, workload)
     again = recomputed_tokens(full, workload)
     w = own * (1 + again / asked.prompt)
-    few, many = np.zeros_like(places), most_decoding(places, asked, max_num_batched_tokens)
-    for _ in range(30):
-        n = (few + many) / 2
+
+    def excess(n: Floats) -> Floats:
+        """Places that n decoding requests take with the prompts they bring, beyond those there are."""
         first = _first_steps(n, places, arriving, asked, workload, max_num_batched_tokens)
         out = overhead / (steps.time(n) + w * n / s)
-        enough = n + (first.taken + out) * n / s >= places
-        few, many = np.where(enough, few, n), np.where(enough, n, many)
-    n = few
+        return np.asarray(n + (first.taken + out) * n / s - places)
+
+    n = _rising_through_zero(excess, most_decoding(places, asked, max_num_batched_tokens), -places)
     first = _first_steps(n, places, arriving, asked, workload, max_num_batched_tokens)
     d = steps.time(n)
     nobody = np.maximum(1 - n / places, 0.0) ** np.maximum(places - 1, 0.0)  # decodes while a prompt is computed
@@ -107,6 +108,33 @@ def closed_loop(
         start=_start(steps, places, first.budgets) + overhead,
         start_share=np.minimum(places / workload.requests, 1.0) if workload.requests else np.zeros_like(places),
     )
+
+
+def _rising_through_zero(function: Callable[[Floats], Floats], most: Floats, at_zero: Floats) -> Floats:
+    """Where a rising function is zero, between 0, where it is ``at_zero`` < 0, and ``most``; else ``most``.
+
+    False position; the end that stays twice counts half (the Illinois method), so that both ends close in.
+
+    References
+    ----------
+    Dowell, Jarratt, "A modified regula falsi method for computing the root of an equation", BIT 11, 1971.
+
+    Examples
+    --------
+    >>> _rising_through_zero(lambda x: x**2 - 4, np.array([3.0, 1.0]), np.array([-4.0, -4.0])).round(6)
+    array([2., 1.])
+    """
+    low, high, below, above = np.zeros_like(most), most, at_zero, function(most)
+    beyond, stayed = above <= 0, np.zeros_like(most)
+    for _ in range(9):
+        found = np.where(beyond, most, high - above * (high - low) / np.maximum(above - below, 1e-300))
+        value = function(found)
+        short = value < 0
+        above = np.where(short, np.where(stayed < 0, above / 2, above), value)
+        below = np.where(short, value, np.where(stayed > 0, below / 2, below))
+        low, high = np.where(short, found, low), np.where(short, high, found)
+        stayed = np.where(short, -1.0, 1.0)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

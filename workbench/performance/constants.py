@@ -34,8 +34,6 @@ class Overheads:
         Part of a prompt's time that decoding requests wait for [-].
     ttft : float
         Time to the first token that is no step: HTTP, tokenising, scheduling, streaming [s].
-    met : float
-        Prompts a new one waits for where many requests run [-].
     spread_tpot, spread_ttft, spread_rate : float
         90 % of measurements lie within a factor 1 + spread of the estimate [-].
     basis : str
@@ -58,7 +56,6 @@ class Overheads:
     imbalance: float
     prefill_share: float
     ttft: float
-    met: float
     spread_tpot: float
     spread_ttft: float
     spread_rate: float

@@ -1,4 +1,4 @@
-"""From steps to service: TTFT, TPOT and throughput of a fixed concurrency under continuous batching."""
+"""From steps to service: what requests see of a deployment under a workload."""
 
 from __future__ import annotations
 
@@ -13,101 +13,142 @@ from workbench.engines.registry import engine
 from workbench.memory.ledger import Floats, Interval, spread
 from workbench.memory.offload import offloaded
 from workbench.memory.registry import memory
+from workbench.performance.batching import Flow, Steps, closed_loop, open_loop, running_at_once
 from workbench.performance.constants import Overheads, overheads
+from workbench.performance.lengths import mean_context
 from workbench.performance.step import Batch, step_time
 from workbench.performance.work import work
 from workbench.quantities import weakest
 
+#: Batch sizes at which a decode step is computed, between 1 and the largest that runs; between them it is a line.
+_POINTS = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Times [s] and rates [tokens/s of the whole deployment]; arrays of shape (rows,)."""
+    """What requests see of a whole deployment; arrays of shape (rows,).
+
+    Attributes
+    ----------
+    ttft, tpot : Interval
+        Means [s]; infinite where more arrives than it can serve.
+    output_tokens_per_s : Interval
+        Of all replicas together.
+    running : ndarray
+        Requests that decode at a time, on all replicas.
+    saturation : ndarray
+        The most requests it can serve [1/s].
+    flow : Flow
+        Of one replica: distributions, gaps between tokens, preemptions.
+    spread_ttft, spread_tpot : float
+        Factor 1 + spread within which 90 % of measurements lie.
+    basis : str
+    """
 
     ttft: Interval
     tpot: Interval
     output_tokens_per_s: Interval
     running: Floats
+    saturation: Floats
+    flow: Flow
+    spread_ttft: float
+    spread_tpot: float
     basis: str
 
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """A workload as numbers or arrays of shape (rows,); see :class:`~workbench.deployment.Workload`."""
-
-    isl: Floats | float
-    osl: Floats | float
-    concurrency: Floats | float
-    prefix_hit: Floats | float = 0.0
-    waves: Floats | float = np.inf
-
-    @classmethod
-    def of(cls, workload: Workload) -> Load:
-        """The load of a workload; ``waves`` is how often the whole concurrency is served in the run."""
-        waves = workload.requests / workload.concurrency if workload.requests else np.inf
-        return cls(workload.isl, workload.osl, workload.concurrency, workload.prefix_hit, waves)
-
-
-def running_requests(numbers: Numbers, setup: Setup, kv_cache_tokens: Floats, load: Load) -> Floats:
-    """Requests that run at a time on one replica: what arrives, at most what fits in batch and cache.
-
-    A request is let in for the tokens it has, not for those it will have, so over its life it holds ISL + OSL / 2.
-    """
-    arriving = np.ceil(load.concurrency / setup.division.data) * np.ones_like(kv_cache_tokens)
-    fitting = np.floor(kv_cache_tokens / (load.isl + np.asarray(load.osl) / 2))
-    return np.asarray(np.clip(np.minimum(arriving, numbers.max_num_seqs), 1, np.maximum(fitting, 1)))
+    def at(self, name: str, percentile: float) -> Interval:
+        """``ttft``, ``tpot`` or ``itl`` below which ``percentile`` of requests (``itl``: of tokens) lie [s]."""
+        value = getattr(self.flow, name).at(percentile)
+        if name == "itl":
+            value = np.asarray(value)
+        return _spread(value, self.spread_ttft if name == "ttft" else self.spread_tpot)
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
-    """The steps a service is made of [s]: ``decode`` alone; ``chunks`` steps that read a prompt, each ``mixed``.
+class _Law:
+    """Steps of a group of choices under a workload, the places each has, and the requests that reach one replica."""
 
-    ``share`` is the part of a step's token budget that a prompt takes: as many share a step as fit.
-    """
-
-    decode: Floats
-    mixed: Floats
-    chunks: Floats
-    share: Floats
+    steps: Steps
+    places: Floats
+    arriving: Floats
+    budget: Floats
 
 
-def steps(setup: Setup, numbers: Numbers, load: Load, running: Floats, k: Overheads) -> Steps:
-    """Times of the steps that ``running`` requests of a load make."""
-    one = np.ones_like(running)
-    read = np.maximum(np.asarray(load.isl) * (1 - np.asarray(load.prefix_hit)), 1.0) * one
-    context = (np.asarray(load.isl) + np.asarray(load.osl) / 2) * one
-    batch = np.maximum(running / setup.division.pipeline, 1.0)
-    budget = np.where(np.isnan(numbers.max_num_batched_tokens), np.inf, numbers.max_num_batched_tokens)
-    room = np.maximum(budget - (batch - 1), 1.0)
-    chunks = np.ceil(read / room)
+def _law(setup: Setup, numbers: Numbers, kv_cache_tokens: Floats, load: Workload, k: Overheads) -> _Law:
+    division = setup.division
+    one = np.ones_like(kv_cache_tokens)
+    arriving = np.maximum(np.ceil(load.concurrency / division.data), 1.0) * one
+    budget = np.where(np.isnan(numbers.max_num_batched_tokens), 1e9, numbers.max_num_batched_tokens) * one
+    most = np.full_like(one, np.inf) if load.request_rate else arriving
+    places = running_at_once(most, numbers.max_num_seqs, kv_cache_tokens, load)
+    largest = float(min(places.max(), 1e5))
+    batches = np.unique(np.round(np.geomspace(1.0, max(largest, 2.0), _POINTS)))
+    context = mean_context(load.isl, load.osl, load.osl_cv)
+    decode = _step(setup, k, Batch.decode(batches / division.pipeline, np.full_like(batches, context)), False)
+    eager = np.asarray(numbers.enforce_eager)
+    samples = np.repeat(decode[:, None], len(one), axis=1)
+    if eager.any():
+        slow = _step(setup, k, Batch.decode(batches / division.pipeline, np.full_like(batches, context)), True)
+        samples = np.where(eager[None, :], slow[:, None], samples)
+    # What a prompt adds depends on the batch and the budget it meets: once for each pair that occurs.
+    typical = np.minimum(places, arriving) if not load.request_rate else np.minimum(places, 32.0)
+    pairs, where = np.unique(np.stack([typical, budget, eager.astype(float)]), axis=1, return_inverse=True)
+    alone, added = _prompt(setup, k, load, context, *pairs)
+    where = where.reshape(-1)
+    prefill, longer = alone[where], added[where]
+    share = np.minimum(k.prefill_share * longer / division.pipeline / prefill, 1.0)
+    return _Law(Steps(batches, samples, prefill, share), places, arriving, budget)
+
+
+def _prompt(
+    setup: Setup, k: Overheads, load: Workload, context: float, batch: Floats, budget: Floats, eager: Floats
+) -> tuple[Floats, Floats]:
+    """Time of a mean prompt alone, and what it adds to the steps of a batch that decodes [s]."""
+    one = np.ones_like(batch)
+    others = np.maximum(batch / setup.division.pipeline - 1, 0.0)
+    read = max(load.isl * (1 - load.prefix_hit), 1.0)
+    chunks = np.ceil(read / np.maximum(budget - others, 1.0))
     chunk = read / chunks
     cached = load.isl - read + (read - chunk) / 2
-    decode = step_time(setup, k, Batch.decode(batch, context), numbers.enforce_eager)
-    prompt = Batch(np.maximum(batch - 1, 0.0), context, one, chunk, cached)
-    mixed = step_time(setup, k, prompt, numbers.enforce_eager)
-    host = memory(setup).host_share(setup)
-    if host:
-        decode = decode + host * (_on_host(setup, batch, context) - decode)
-        mixed = mixed + _brought_over(setup, host, chunk)
+    prompt = Batch(np.zeros_like(one), context * one, one, chunk, cached)
+    mixed = Batch(others, context * one, one, chunk, cached)
+    plain = Batch.decode(np.maximum(others, 1e-9), context * one)
+    alone, together, without = (
+        np.where(eager > 0, _step(setup, k, each, True), _step(setup, k, each, False))
+        if eager.any()
+        else _step(setup, k, each, False)
+        for each in (prompt, mixed, plain)
+    )
+    return chunks * alone, chunks * np.maximum(together - np.where(others > 0, without, 0.0), 0.0)
+
+
+def _step(setup: Setup, k: Overheads, batch: Batch, eager: bool) -> Floats:
+    """A step, with what of it the host computes or sends over the bus [s]."""
+    time = step_time(setup, k, batch, np.full(batch.decoding.shape, eager))
+    if host := memory(setup).host_share(setup):
+        processor = replace(setup, card=cpu.card(cores=16))  # two channels of memory, sixteen cores
+        slow = step_time(processor, overheads(setup.deployment.engine, processor.card), batch, batch.decoding > 0)
+        held = work(setup)  # a prompt is computed on the GPU: the host's layers cross the bus for every physical batch
+        size = held.dense_bytes + held.expert_bytes
+        crossing = host * size * np.ceil(batch.chunk / 512) / setup.card.pcie_bandwidth
+        time = np.where(batch.prompts > 0, time + crossing, time + host * (slow - time))
     if moved := float(offloaded(setup).host.sum()):  # weights in host memory are read over the bus in every step
-        decode, mixed = (each + moved / setup.card.pcie_bandwidth for each in (decode, mixed))
-    return Steps(decode, mixed, chunks, read / room)
+        time = time + moved / setup.card.pcie_bandwidth
+    return np.asarray(time)
 
 
 def service(
     setup: Setup,
     numbers: Numbers,
     kv_cache_tokens: Floats,
-    workload: Workload | Load,
+    workload: Workload,
     k: Overheads | None = None,
 ) -> Service:
-    """Steady state at a fixed concurrency.
+    """Steady state at a fixed concurrency, or at a request rate where the workload has one.
 
-    A decode step of the running batch takes d, a step that also reads (a chunk of) a prompt m. Each of the others
-    inserts one prompt while a request decodes, and every one of the prompt's steps takes m − d longer for all. With
-    A = OSL · d, B = share · (running − 1) · chunks · (m − d), a request decodes for the x in which
-    x = A + B · x / (x + TTFT): the others insert as many prompts as they finish. TTFT is a fixed cost, half a step,
-    the prompt's own steps, those of the prompts it meets, and the wait for a place where more arrive than fit; where
-    the run's start counts, the first prompts queue behind each other.
+    The steps are those of :func:`~workbench.performance.step.step_time`; what service they make is
+    :func:`~workbench.performance.concurrency.closed_loop`, :func:`~workbench.performance.arrivals.open_loop`. A
+    pipeline holds as many batches as it has stages, so each is that much smaller, and a prompt delays each stage by its
+    part. Replicas under data parallelism share the requests evenly.
 
     Parameters
     ----------
@@ -115,7 +156,7 @@ def service(
         A group of choices.
     kv_cache_tokens : ndarray
         Tokens the cache of one replica holds.
-    workload : Workload or Load
+    workload : Workload
     k : Overheads, optional
         Other constants than ``data/performance.csv`` has.
 
@@ -123,33 +164,39 @@ def service(
     -------
     Service
     """
-    load = workload if isinstance(workload, Load) else Load.of(workload)
     known = engine(setup.deployment.engine)
     k = k or overheads(setup.deployment.engine, setup.card)
-    running = running_requests(numbers, setup, kv_cache_tokens, load)
-    made = steps(setup, numbers, load, running, k)
-    osl, others = np.asarray(load.osl), np.maximum(running - 1, 0)
-    own = made.chunks * made.mixed
-    inserted = made.chunks * np.maximum(made.mixed - made.decode, 0) / setup.division.pipeline
-    queued = inserted + made.share * made.decode  # a prompt ahead in the queue: its share of the steps it is read in
-    met = k.met * queued * np.minimum(others / 8, 1.0) / 2
-    burst = queued * others / 2 / np.asarray(load.waves)
-    first = k.ttft + made.decode / 2 + own + met
-    alone, added = osl * made.decode, k.prefill_share * others * inserted
-    slack = first - alone - added
-    decoding = (np.sqrt(slack * slack + 4 * alone * first) - slack) / 2
-    tpot = decoding / osl
-    arriving = np.ceil(np.asarray(load.concurrency) / setup.division.data)
-    # Where more arrive than fit, a place that falls free is taken at once: what a client waits for does not hold it.
-    held = np.where(arriving > running, own, first) + decoding
-    waiting = np.maximum(arriving / running - 1, 0) * held
-    ttft = first + burst + waiting
-    rate = running * setup.division.data * osl / held
+    replicas = setup.division.data
+    law = _law(setup, numbers, kv_cache_tokens, workload, k)
+    held = np.minimum(kv_cache_tokens, 1e12)
+    if workload.request_rate:
+        rate = np.full_like(law.places, workload.request_rate / replicas)
+        flow = open_loop(
+            law.steps, rate, law.places, workload, law.budget, k.ttft + law.steps.time(np.ones_like(rate)) / 2,
+            kv_cache_tokens=held,
+        )  # fmt: skip
+    else:
+        # A place that falls free is taken at once where others wait: a client's own time does not hold it.
+        waits = law.arriving > law.places
+        half = law.steps.time(np.minimum(law.places, law.arriving)) / 2
+        flow = closed_loop(
+            law.steps, law.arriving, law.places, workload, law.budget, np.where(waits, 0.0, k.ttft + half),
+            kv_cache_tokens=held,
+        )  # fmt: skip
+    ttft, tpot = flow.ttft_mean, flow.tpot.mean
+    if workload.request_rate:
+        ttft = np.where(rate < flow.saturation, ttft, np.inf)
+    output = flow.requests_per_s * workload.osl * replicas
+    wide, narrow, rates = (x * known.speed_spread for x in (k.spread_ttft, k.spread_tpot, k.spread_rate))
     return Service(
-        ttft=_spread(ttft, k.spread_ttft * known.speed_spread),
-        tpot=_spread(tpot, k.spread_tpot * known.speed_spread),
-        output_tokens_per_s=_spread(rate, k.spread_rate * known.speed_spread),
-        running=running * setup.division.data,
+        ttft=_spread(ttft, wide),
+        tpot=_spread(tpot, narrow),
+        output_tokens_per_s=_spread(output, rates),
+        running=flow.running * replicas,
+        saturation=flow.saturation * replicas,
+        flow=flow,
+        spread_ttft=wide,
+        spread_tpot=narrow,
         basis=weakest(k.basis, known.speed_basis),
     )
 
@@ -157,16 +204,3 @@ def service(
 def _spread(value: Floats, factor: float) -> Interval:
     """Bounds a factor 1 + ``factor`` to either side."""
     return spread(value, factor / (1 + factor), factor)
-
-
-def _on_host(setup: Setup, batch: Floats, context: Floats) -> Floats:
-    """A decode step of the whole model on the host's processor [s]: two channels of memory, sixteen cores."""
-    processor = replace(setup, card=cpu.card(cores=16))
-    k = overheads(setup.deployment.engine, processor.card)
-    return step_time(processor, k, Batch.decode(batch, context), batch > 0)
-
-
-def _brought_over(setup: Setup, host: float, chunk: Floats) -> Floats:
-    """A prompt is computed on the GPU: the host's layers cross the bus once for every physical batch [s]."""
-    held = work(setup)
-    return np.asarray(host * (held.dense_bytes + held.expert_bytes) * np.ceil(chunk / 512) / setup.card.pcie_bandwidth)

@@ -17,7 +17,7 @@ from workbench.performance.work import AttentionWork, Experts, Gemm, work
 
 Floats = npt.NDArray[np.float64]
 
-#: Tokens of the largest step that vLLM captures as a CUDA graph unless it is told otherwise (``config/compilation.py``).
+#: Tokens of the largest step that vLLM captures as a CUDA graph unless told otherwise (``config/compilation.py``).
 MOST_CAPTURED = 512
 #: Bytes that norms, rotary embedding, activation and casts move for a token, layer and unit of width: about ten passes
 #: over it in 16 bit, as the fused kernels of vLLM make them.

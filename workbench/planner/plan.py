@@ -53,16 +53,44 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """Speed under one workload: seconds, tokens/s of the whole deployment, USD per million output tokens."""
+    """Speed under one workload.
+
+    Attributes
+    ----------
+    ttft, tpot : Estimate
+        Means over requests [s]; infinite where more arrives than can be served.
+    output_tokens_per_s : Estimate
+        Of the whole deployment.
+    usd_per_million_tokens : Estimate or None
+        Output tokens; None where no price is known.
+    ttft_p95, tpot_p95 : Estimate
+        What 95 % of requests do not exceed [s].
+    itl_p50, itl_p95, itl_p99 : Estimate
+        Gaps between tokens that so many of all gaps do not exceed [s].
+    running : float
+        Requests that decode at a time.
+    saturation : float
+        The most requests it can serve [1/s].
+    preemptions : float
+        Times a request is sent back for want of KV cache, on average.
+    """
 
     ttft: Estimate
     tpot: Estimate
     output_tokens_per_s: Estimate
     usd_per_million_tokens: Estimate | None
+    ttft_p95: Estimate
+    tpot_p95: Estimate
+    itl_p50: Estimate
+    itl_p95: Estimate
+    itl_p99: Estimate
+    running: float
+    saturation: float
+    preemptions: float
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {name: v.to_dict() if (v := getattr(self, name)) is not None else None for name in self.__slots__}
+        return {name: v.to_dict() if isinstance(v := getattr(self, name), Estimate) else v for name in self.__slots__}
 
 
 def _estimate(interval: Interval, at: int, basis: str) -> Estimate:
@@ -185,12 +213,24 @@ class Plan:
         workload = workload or self.workload
         tokens = self._part.ledger.kv_cache_tokens.value
         found = service(self._part.setup, self._part.numbers, tokens, workload)
-        rate = _estimate(found.output_tokens_per_s, self._at, found.basis)
+
+        def estimated(interval: Interval) -> Estimate:
+            return _estimate(interval, self._at, found.basis)
+
+        rate = estimated(found.output_tokens_per_s)
         return Performance(
-            ttft=_estimate(found.ttft, self._at, found.basis),
-            tpot=_estimate(found.tpot, self._at, found.basis),
+            ttft=estimated(found.ttft),
+            tpot=estimated(found.tpot),
             output_tokens_per_s=rate,
             usd_per_million_tokens=usd_per_million(self.usd_per_hour, rate),
+            ttft_p95=estimated(found.at("ttft", 95)),
+            tpot_p95=estimated(found.at("tpot", 95)),
+            itl_p50=estimated(found.at("itl", 50)),
+            itl_p95=estimated(found.at("itl", 95)),
+            itl_p99=estimated(found.at("itl", 99)),
+            running=float(found.running[self._at]),
+            saturation=float(found.saturation[self._at]),
+            preemptions=float(found.flow.preemptions[self._at]),
         )
 
     @property

@@ -6,10 +6,12 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from workbench.choices import Setup
 from workbench.deployment import Workload
-from workbench.performance.step import compute_rate
-from workbench.performance.work import work
+from workbench.performance import floor
+from workbench.performance.step import Batch
 from workbench.planner.plan import Plan
 
 
@@ -88,7 +90,7 @@ def roofline(plan: Plan) -> Roofline | None:
     setup = plan.setup
     if setup is None:
         return None
-    bandwidth, rate = setup.card.bandwidth, compute_rate(setup)
+    bandwidth, rate = setup.card.bandwidth, floor.compute_rate(setup)
     if not bandwidth or not rate:
         return None
     points = []
@@ -117,24 +119,12 @@ def running(plan: Plan, workload: Workload | None = None) -> float:
 def step_totals(setup: Setup, *, queries: float, requests: float, context: float) -> tuple[float, float]:
     """Bytes moved [B] and FLOPs of one step on one GPU: ``requests`` with ``queries`` new tokens over ``context`` each.
 
-    Weights are read once, KV entries once a request; experts as often as ``tokens`` independent tokens touch them.
+    One token a request is decoding, more are prompts; see :func:`workbench.performance.floor.step_totals`.
     """
-    w = work(setup)
-    tokens = queries * requests
-    moved = w.dense_bytes + w.head_bytes
-    flops = w.dense_flops * tokens + w.head_flops * requests
-    if w.moe_layers:
-        everyone = tokens * setup.division.data
-        share = w.experts_here / w.experts if setup.division.expert_parallel else 1.0
-        touched = w.experts * (1 - (1 - w.experts_per_token / w.experts) ** everyone) * share
-        moved += w.moe_layers * touched * w.expert_bytes
-        flops += w.expert_flops * everyone
-    for part in w.attention:
-        seen = context if part.window is None else min(context, part.window)
-        moved += part.layers * requests * ((seen + queries) * part.kv_bytes_per_token + 2 * part.state_bytes)
-        pairs = queries * (seen + queries / 2)
-        flops += part.layers * requests * (pairs * part.flops_per_pair + queries * part.flops_per_token)
-    return moved, flops
+    count, cached, new, none = (np.array([float(value)]) for value in (requests, context, queries, 0.0))
+    batch = Batch.decode(count, cached) if queries == 1 else Batch(none, none, count, new, cached)
+    moved, flops = floor.step_totals(setup, batch)
+    return float(moved[0]), float(flops[0])
 
 
 def _point(
