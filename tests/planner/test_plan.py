@@ -148,7 +148,10 @@ def test_the_json_schema():
     assert memory | {"kv_bytes_per_token", "kv_cache_tokens", "max_concurrency"} == set(data["memory"])
     for name in ("ttft", "tpot", "output_tokens_per_s", "usd_per_million_tokens"):
         assert set(data["performance"][name]) == {"value", "low", "high", "basis"}
-    assert data["workload"] == {"isl": 1024, "osl": 256, "concurrency": 16}
+    load = data["workload"]
+    assert (load["isl"], load["osl"], load["concurrency"], load["request_rate"]) == (1024, 256, 16, None)
+    for name in ("ttft_p95", "tpot_p95", "itl_p50", "itl_p99"):
+        assert data["performance"][name]["value"] > 0
 
 
 def test_an_ambiguous_card_is_remarked():

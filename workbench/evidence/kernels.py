@@ -13,7 +13,7 @@ from workbench.errors import InvalidInput, MissingPart
 from workbench.evidence.rows import cell, read_rows
 from workbench.hardware import gpu
 from workbench.performance.kernels import dense_rate
-from workbench.performance.roofline import operator_time
+from workbench.performance.roofline import grouped_time, operator_time
 
 Floats = npt.NDArray[np.float64]
 
@@ -61,7 +61,9 @@ class Fit:
         }
 
 
-def fit_kernel(moved: Floats, flops: Floats, seconds: Floats, bandwidth: float, rate: float) -> tuple[Floats, float]:
+def fit_kernel(
+    moved: Floats, flops: Floats, seconds: Floats, bandwidth: float, rate: float, *, grouped: bool = False
+) -> tuple[Floats, float]:
     """Fractions of bandwidth and rate, and the fixed time, that explain timed kernels best.
 
     seconds ≈ ∛((moved / (f_b · bandwidth))³ + (flops / (f_c · rate))³) + fixed, least squares on the logarithms, robust
@@ -73,6 +75,8 @@ def fit_kernel(moved: Floats, flops: Floats, seconds: Floats, bandwidth: float, 
         Bytes, FLOPs and time [s] of each; shape (n,).
     bandwidth, rate : float
         The datasheet's [B/s], [FLOP/s].
+    grouped : bool
+        Whether reading and computing add up, as for experts.
 
     Returns
     -------
@@ -97,8 +101,10 @@ def fit_kernel(moved: Floats, flops: Floats, seconds: Floats, bandwidth: float, 
     except ImportError:
         raise MissingPart("fitting needs SciPy: pip install 'llm-workbench[calibrate]'") from None
 
+    law = grouped_time if grouped else operator_time
+
     def explained(x: Floats) -> Floats:
-        return np.asarray(operator_time(moved, flops, bandwidth * np.exp(x[0]), rate * np.exp(x[1])) + np.exp(x[2]))
+        return np.asarray(law(moved, flops, bandwidth * np.exp(x[0]), rate * np.exp(x[1])) + np.exp(x[2]))
 
     def error(x: Floats) -> Floats:
         return np.asarray(np.log(explained(x) / seconds))
@@ -150,6 +156,7 @@ def fit_kernels(rows: str | Path | Sequence[dict[str, str]]) -> list[Fit]:
             part["seconds"].to_numpy(float),
             card.bandwidth,
             dense_rate(card, format),
+            grouped=operator == "moe",
         )
         first = {str(key): str(value) for key, value in part.iloc[0].items()}
         bandwidth, compute, fixed = map(float, fitted)

@@ -126,7 +126,7 @@ def serving(found: Case, row: Row) -> Iterator[Prediction]:
     known = conditions(row)
     load = known.workload(row)
     speed = _speed(found, lambda plan: load)
-    tpot = speed.itl_p50 if known.plain_steps else speed.tpot
+    tpot = (speed.itl_p50 if known.plain_steps else None) or speed.tpot
     for name, estimate in (("ttft", speed.ttft), ("tpot", tpot)):
         yield _prediction(name, estimate.scaled(1e3), row, f"{name}_ms")
 

@@ -141,6 +141,7 @@ def fit(
     start: Overheads,
     believed: Mapping[str, tuple[float, float]],
     strength: float = 1.0,
+    guess: Overheads | None = None,
 ) -> Overheads:
     """Constants that explain measurements best without straying from what is believed of them.
 
@@ -156,6 +157,8 @@ def fit(
         Constants that are fitted, and what is believed of each, as :data:`PRIORS` has it.
     strength : float
         How many measurements a belief weighs.
+    guess : Overheads, optional
+        Where to begin; at what is believed by default.
 
     Raises
     ------
@@ -184,7 +187,8 @@ def fit(
         errors = np.nan_to_num(np.concatenate(parts))
         return np.concatenate([errors, np.sqrt(strength) * _ROBUST * (x - center) / sigma])
 
-    found = least_squares(error, center, loss="soft_l1", f_scale=_ROBUST, x_scale=sigma, max_nfev=30)
+    begin = center if guess is None else np.log([getattr(guess, name) for name in names])
+    found = least_squares(error, begin, loss="soft_l1", f_scale=_ROBUST, x_scale=sigma, ftol=1e-4, max_nfev=20)
     return replace(start, **dict(zip(names, np.exp(found.x).tolist(), strict=True)))
 
 
@@ -270,7 +274,7 @@ def learn(
     outside: dict[str, list[Floats]] = {"tpot": [], "ttft": []}
     groups = sorted({sample.group for sample in held})
     for group in groups if len(groups) > 1 else []:
-        others = fit([s for s in held if s.group != group], start, believed, strength)
+        others = fit([s for s in held if s.group != group], start, believed, strength, found)
         for name, each in errors([s for s in held if s.group == group], others).items():
             outside[name].append(each)
     left_out = {name: np.concatenate(each) if each else inside[name] for name, each in outside.items()}

@@ -12,7 +12,7 @@ from workbench.choices import Setup
 from workbench.hardware import interconnect
 from workbench.performance.constants import Overheads
 from workbench.performance.kernels import collective, dense_rate, kernel
-from workbench.performance.roofline import all_reduce_bytes, distinct_experts, operator_time
+from workbench.performance.roofline import all_reduce_bytes, distinct_experts, grouped_time, operator_time
 from workbench.performance.work import AttentionWork, Experts, Gemm, work
 
 Floats = npt.NDArray[np.float64]
@@ -100,7 +100,7 @@ def _experts(setup: Setup, k: Overheads, part: Experts, tokens: Floats) -> Float
         touched = np.minimum(touched * k.imbalance, part.here)
     bandwidth, rate, fixed = _achieved(setup, "moe", part.format, k.moe, k.moe_fixed)
     moved = touched * part.expert_bytes + pairs * part.bytes_per_pair
-    return operator_time(moved, pairs * part.flops_per_pair, bandwidth, rate) + fixed
+    return grouped_time(moved, pairs * part.flops_per_pair, bandwidth, rate) + fixed
 
 
 def attention_time(

@@ -79,14 +79,14 @@ class Performance:
     tpot: Estimate
     output_tokens_per_s: Estimate
     usd_per_million_tokens: Estimate | None
-    ttft_p95: Estimate
-    tpot_p95: Estimate
-    itl_p50: Estimate
-    itl_p95: Estimate
-    itl_p99: Estimate
-    running: float
-    saturation: float
-    preemptions: float
+    ttft_p95: Estimate | None = None
+    tpot_p95: Estimate | None = None
+    itl_p50: Estimate | None = None
+    itl_p95: Estimate | None = None
+    itl_p99: Estimate | None = None
+    running: float | None = None
+    saturation: float | None = None
+    preemptions: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
