@@ -38,10 +38,10 @@ def open_loop(
     while a long step lasts more arrive, and they stay together. TTFT is the rest of the step under way, a step with the
     prompts that came meanwhile, and what prompts cut into budgets wait and take besides:
 
-    TTFT = (½ + λ w) E[T²] / E[T] + d + w + d (E⌈u⌉ − 1) + PK(w + u d) − PK(w) − ½ λ d w min(u, 1),
+    TTFT = (½ + λ w) E[T²] / E[T] + d + w + d (E⌈u⌉ − 1) + PK(w + u d) − PK(w) − min(½, cv) λ d w min(u, 1),
 
-    PK being Pollaczek and Khinchine's wait (the last term, for prompts that share a budget, is fitted to simulations);
-    an idle replica begins at once. Some find all places taken (Halfin, Whitt) and wait for one.
+    PK being Pollaczek and Khinchine's wait; the last term, for unequal prompts in one budget, is fitted to simulations.
+    An idle replica begins at once. Some find all places taken (Halfin, Whitt) and wait for one.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def open_loop(
     >>> places, budget = np.array([256.0] * 2), np.array([8192.0] * 2)
     >>> flow = open_loop(steps, np.array([1e-6, 10.0]), places, Workload(1024, 128), budget)
     >>> flow.ttft.mean.round(4), flow.tpot.mean.round(4)
-    (array([0.02  , 0.0431]), array([0.01  , 0.0134]))
+    (array([0.02  , 0.0432]), array([0.01  , 0.0134]))
     """
     asked, own = Asked.of(workload, drafts), steps.shared
     s, ratio = asked.decode_steps, 1 + asked.isl_cv**2
@@ -79,7 +79,7 @@ def open_loop(
         w = own * (1 + again / asked.prompt)
         stable = rate < saturation
         lam = np.where(stable, rate, saturation * (1 - 1e-6))
-        left = 1 - lam * w  # of the time, for decoding
+        left = np.maximum(1 - lam * w, 1e-3)  # of the time, for decoding
         factor = lam * s / left
         n = np.minimum(steps.settle(factor), running)
         d, slope = steps.time(n), steps.slope(n)
@@ -91,19 +91,22 @@ def open_loop(
             full = waits_for_a_place(kv_cache_tokens - (demand / n + workload.isl) / 2, demand, deviation)
             again = recomputed_tokens(full, workload)
             saturation = saturation_rate(steps, running, workload, max_num_batched_tokens, drafts, again)
-    second, mean_step = w * w * ratio, d / left
-    plain = d + slope * bunched
+    second, plain, idle = w * w * ratio, d + slope * bunched, _idle(n, feedback)
     step = (plain + lam * second / (1 - (lam * w) ** 2) / max(s, 1.0)) / left
+    d = steps.time(np.where(n > 1e-6, n / np.maximum(1 - idle, 1e-9), 1.0))  # where somebody runs
+    mean_step = d / left
     squared = mean_step**2 + lam * second * mean_step / (1 - (lam * w) ** 2) + slope**2 * variance / left**2
 
     budgets = asked.budgets(n, max_num_batched_tokens)
     cut = expected_ceiling(budgets, asked.isl_cv)
-    prompts = _prompts_wait(lam, d, w, budgets, ratio)
+    prompts = _prompts_wait(
+        lam, (1 - idle) * d, w + idle * (own / steps.share - own), budgets, asked.isl_cv, saturation
+    )
     ttft = (0.5 + lam * w) * squared / mean_step + d + own + d * (cut - 1) + prompts
     spread = _step_and_rest(lam, d, w, asked.isl_cv) + (1 + (0.5 + lam * w) / left) ** 2 * slope**2 * variance
     spread = spread + prompts * (prompts + 2 * (w + budgets * d))
     alone = np.maximum(steps.prefill, d)
-    idle = _idle(n, feedback) * np.clip(1 - lam * alone, 0.0, 1.0)
+    idle = idle * np.clip(1 - lam * alone, 0.0, 1.0)
     spread = idle * (alone * asked.isl_cv) ** 2 + (1 - idle) * spread + idle * (1 - idle) * (ttft - alone) ** 2
     ttft = idle * alone + (1 - idle) * ttft
 
@@ -150,11 +153,13 @@ def _idle(n: Floats, feedback: Floats) -> Floats:
     return np.asarray(np.exp(exponent))
 
 
-def _prompts_wait(lam: Floats, d: Floats, w: Floats, budgets: Floats, ratio: float) -> Floats:
+def _prompts_wait(lam: Floats, d: Floats, w: Floats, budgets: Floats, cv: float, saturation: Floats) -> Floats:
     """What prompts wait besides the step they fall in, where they are cut into budgets [s]."""
-    service = w + budgets * d
-    beyond = pollaczek_khinchine(lam, service, ratio * service**2) - pollaczek_khinchine(lam, w, ratio * w * w)
-    return np.asarray(np.maximum(beyond - lam * d * w * np.minimum(budgets, 1.0) / 2, 0.0))
+    service, ratio = w + budgets * d, 1 + cv * cv
+    most = 1 / saturation
+    beyond = pollaczek_khinchine(lam, np.minimum(service, most), ratio * service**2)
+    beyond = beyond - pollaczek_khinchine(lam, np.minimum(w, most), ratio * w * w)
+    return np.asarray(np.maximum(beyond - min(0.5, cv) * lam * d * w * np.minimum(budgets, 1.0), 0.0))
 
 
 def _step_and_rest(lam: Floats, d: Floats, w: Floats, cv: float) -> Floats:

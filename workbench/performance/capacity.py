@@ -61,8 +61,8 @@ class Asked:
         >>> Asked.of(Workload(1000, 101, prefix_hit=0.25)).prompt, Asked.of(Workload(1000, 101)).decode_steps
         (750.0, 100)
         """
-        prompt, tokens = max(workload.isl * (1 - workload.prefix_hit), 1.0), max(workload.osl - 1, 1e-6)
-        steps, queries = (tokens, 1) if drafts is None else (max(drafts.decode_steps, 1e-6), 1 + drafts.tokens)
+        prompt, tokens = max(workload.isl * (1 - workload.prefix_hit), 1.0), max(workload.osl - 1, 1e-3)
+        steps, queries = (tokens, 1) if drafts is None else (max(drafts.decode_steps, 1e-3), 1 + drafts.tokens)
         return cls(prompt, steps, tokens, queries, workload.isl_cv, workload.osl_cv)
 
     def budgets(self, n: Floats, max_num_batched_tokens: Floats) -> Floats:
@@ -108,6 +108,33 @@ def most_decoding(places: Floats, asked: Asked, max_num_batched_tokens: Floats) 
     return np.asarray(np.minimum(places * steps / (steps + cut), fed))
 
 
+def rate_of(steps: Steps, n: Floats, places: Floats, asked: Asked, shared: Floats) -> Floats:
+    """Requests a second where ``n`` of ``places`` decode: n / (s d(n) + n w) [1/s].
+
+    Where nobody decodes beside them, with probability (1 − n / places)^(places − 1), prompts take their own time and
+    not a step and their share.
+
+    Parameters
+    ----------
+    steps : Steps
+    n, places : ndarray
+    asked : Asked
+    shared : ndarray
+        w, by which a prompt, and what is computed again for it, lengthens steps of others [s].
+
+    Examples
+    --------
+    >>> steps = Steps(np.array([1.0, 2.0]), np.array([[0.01], [0.01]]), np.array([0.3]), 0.5)
+    >>> places, asked = np.array([4.0]), Asked.of(Workload(1000, 1))
+    >>> rate_of(steps, most_decoding(places, asked, np.array([8192.0])), places, asked, np.array([0.15])).round(2)
+    array([3.34])
+    """
+    d = steps.time(n)
+    nobody = np.maximum(1 - n / places, 0.0) ** np.maximum(places - 1, 0.0)
+    alone = np.maximum(steps.prefill, d / places) - steps.shared - d / places
+    return np.asarray(n / (asked.decode_steps * d + n * (shared + nobody * alone)))
+
+
 def saturation_rate(
     steps: Steps,
     running: Floats,
@@ -118,8 +145,7 @@ def saturation_rate(
 ) -> Floats:
     """The largest request rate that a replica keeps up with [1/s].
 
-    λ_max = n / (s d(n) + n w): with all places taken n decode (:func:`most_decoding`), in s steps a request, each
-    lengthened by the prompts that come in.
+    :func:`rate_of` the n that decode where all places are taken (:func:`most_decoding`).
 
     Parameters
     ----------
@@ -142,5 +168,4 @@ def saturation_rate(
     """
     asked = Asked.of(workload, drafts)
     n = most_decoding(running, asked, max_num_batched_tokens)
-    w = steps.shared * (1 + recomputed / asked.prompt)
-    return np.asarray(n / (asked.decode_steps * steps.time(n) + n * w))
+    return rate_of(steps, n, running, asked, steps.shared * (1 + recomputed / asked.prompt))

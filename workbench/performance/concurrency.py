@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.deployment import Workload
-from workbench.performance.capacity import Asked, Drafts, most_decoding, saturation_rate
+from workbench.performance.capacity import Asked, Drafts, most_decoding, rate_of, saturation_rate
 from workbench.performance.flow import Flow, shortest, spread_over_requests
 from workbench.performance.gaps import gaps
 from workbench.performance.lengths import expected_ceiling
@@ -83,8 +83,7 @@ def closed_loop(
     n = _rising_through_zero(excess, most_decoding(places, asked, max_num_batched_tokens), -places)
     first = _first_steps(n, places, arriving, asked, workload, max_num_batched_tokens)
     d = steps.time(n)
-    nobody = np.maximum(1 - n / places, 0.0) ** np.maximum(places - 1, 0.0)  # decodes while a prompt is computed
-    rate = n / (s * d + n * (w + nobody * (np.maximum(steps.prefill, d) - d - own)))
+    rate = rate_of(steps, n, places, asked, w)
     usual = n / s * (places - 1) / places
     step = d + w * usual - own * np.maximum(first.met - usual, 0.0) / max(s, 1.0)
     waiting, service = arriving - places, own + first.budgets * d
@@ -152,7 +151,9 @@ def _first_steps(
 ) -> _First:
     budgets = asked.budgets(n, max_num_batched_tokens)
     cut = expected_ceiling(budgets, asked.isl_cv)
-    met = np.maximum(places - 1, 0.0) / _width(places, budgets, asked.decode_steps + cut, arriving, workload)
+    cycle = asked.decode_steps + cut
+    together = np.minimum(places, n * cycle / asked.decode_steps)  # but for those whose prompts wait for a budget
+    met = np.maximum(together - 1, 0.0) / _width(together, budgets, cycle, arriving, workload)
     load = n / asked.decode_steps * budgets * np.maximum(places - 1, 0.0) / places
     left = backlog(load, budgets, 1 + asked.isl_cv**2)
     return _First(met, budgets, left, cut + left + np.minimum(budgets, 1.0) * met * budgets / 2)

@@ -46,10 +46,10 @@ class Gaps:
         (array([0.01]), array([0.06]))
         """
         q, without = percentile / 100, 1 - self.with_prompts
-        plain = self.plain + normal_quantile(q) * self.plain_deviation
+        plain = self.plain + normal_quantile(np.minimum(q, without)) * self.plain_deviation
         rank = np.clip((q - without) / np.maximum(self.with_prompts, 1e-9), 0.0, 1.0)
         added = np.minimum(self.prompts.at(100 * rank), self.most)
-        return np.asarray(np.where(q <= without, plain, self.plain + added))
+        return np.asarray(np.where(q <= without, plain, np.maximum(self.plain + added, plain)))
 
 
 def gaps(

@@ -104,5 +104,8 @@ def expected_ceiling(mean: Floats, cv: float, most: int = 32) -> Floats:
     else:
         exact = np.ones_like(mean)
         for j in range(1, most + 1):
-            exact = exact + normal_cdf((mu - math.log(j)) / sigma)
+            longer = normal_cdf((mu - math.log(j)) / sigma)
+            exact = exact + longer
+            if longer.max(initial=0.0) < 1e-6:
+                break
     return np.where(mean * (1 + 2 * cv) > most, mean + 0.5, exact)

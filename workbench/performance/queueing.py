@@ -150,5 +150,5 @@ class Delayed:
         q, without = percentile / 100, 1 - self.share
         rank = np.clip((q - without) / np.maximum(self.share, 1e-12), 0.0, 1 - 1e-6)
         late = self.usual.mean - np.where(rank > 0, self.wait, 0.0) * np.log1p(-rank)
-        usual = self.usual.at(100 * np.minimum(q / np.maximum(without, 1e-12), 1.0))
-        return np.asarray(np.where(rank > 0, np.maximum(late, np.minimum(usual, self.usual.mean)), usual))
+        usual = self.usual.at(percentile)
+        return np.asarray(np.where(rank > 0, np.maximum(late, usual), usual))

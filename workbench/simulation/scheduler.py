@@ -171,6 +171,12 @@ class Replica:
                 f"a request of {self._isl[request]} + {self._osl[request]} tokens does not fit a cache of "
                 f"{self.limits.kv_cache_tokens}"
             )
+        longest = self._isl[request] + self._osl[request] - 1  # to compute again after the last preemption
+        if not self.limits.enable_chunked_prefill and longest > self.limits.max_num_batched_tokens:
+            raise InvalidInput(
+                f"without chunked prefill a prompt and its answer, {longest} tokens, must fit max_num_batched_tokens "
+                f"{self.limits.max_num_batched_tokens}"
+            )
         self.outstanding_tokens += self._isl[request] + self._osl[request]
         if self.limits.scheduling_policy == "priority":
             heapq.heappush(self._ranked, (self._priority[request], request))
@@ -197,15 +203,16 @@ class Replica:
         """One step; the requests that ended with it."""
         here = self._step
         preempted = self._make_room(here)
-        decoding, context = len(self._decoding), self._context
-        budget = self.limits.max_num_batched_tokens - decoding * self._queries
         prompt, completed = 0, []
         if self._partial is not None:
             request, computed, length = self._partial
+            budget = self.limits.max_num_batched_tokens - len(self._decoding) * self._queries
             chunk = min(length - computed, budget)
-            if self._allocate(request, computed, chunk):
+            while not (room := self._allocate(request, computed, chunk)) and (victim := self._victim()) != request:
+                self._send_back(victim, grown=True)
+                preempted = True
+            if room:
                 prompt += chunk
-                budget -= chunk
                 if computed + chunk == length:
                     completed.append(request)
                     self._partial = None
@@ -214,7 +221,9 @@ class Replica:
             else:
                 self._send_back(request)
                 preempted = True
+        decoding, context = len(self._decoding), self._context
         if not preempted:
+            budget = self.limits.max_num_batched_tokens - decoding * self._queries - prompt
             prompt += self._let_in(budget, completed)
         duration = self.law.step(decoding, self._queries, context / decoding if decoding else 0.0, prompt)
         if self.drafting and decoding:
@@ -287,7 +296,7 @@ class Replica:
             hit = min(max(held * size, self._given[request] if not done else 0), length - 1)
             chunk = length - hit
             if chunk > budget:
-                if not self.limits.enable_chunked_prefill and budget < self.limits.max_num_batched_tokens:
+                if not self.limits.enable_chunked_prefill:
                     break
                 chunk = budget
             new = 0
@@ -334,11 +343,12 @@ class Replica:
         self._context += length + 1
         self._finishing[here + steps].append(request)
         self._grow(here, length, rest, emitted, 1)
+        self._emit(here, emitted, 1)
         return False
 
     def _drafts(self, rest: int) -> Whole | None:
         """Tokens of each step until ``rest`` are out: 1 + how many drafts in a row are accepted."""
-        if self.drafting is None:
+        if self.drafting is None or not rest:
             return None
         k, a = self.drafting.tokens, self.drafting.acceptance
         drawn: Whole = np.zeros(0, np.int64)
@@ -367,7 +377,10 @@ class Replica:
         for j, grown in enumerate(blocks.tolist()):
             if grown and here + 1 + j > after:
                 self._growth[here + 1 + j] += sign * grown
-        for j, tokens in enumerate(emitted.tolist()):
+
+    def _emit(self, here: int, emitted: Whole | None, sign: int, after: int = 0) -> None:
+        """Note (or strike out) the tokens of each step after ``after``, where drafting makes them vary."""
+        for j, tokens in enumerate([] if emitted is None else emitted.tolist()):
             if here + 1 + j > after:
                 self._emitting[here + 1 + j] += sign * tokens
 
@@ -394,8 +407,8 @@ class Replica:
         if self._decoding.pop(request, None) is not None:
             self._context -= self._isl[request] + self._osl[request]
 
-    def _send_back(self, request: int) -> None:
-        """Preempt: give the blocks back, keep the tokens that are out, compute them all again later."""
+    def _send_back(self, request: int, grown: bool = False) -> None:
+        """Preempt: give the blocks back, ``grown`` those of this step too; what came out is computed again later."""
         here = self._step
         self.preemptions[request] = self.preemptions.get(request, 0) + 1
         if request in self._decoding:
@@ -403,11 +416,12 @@ class Replica:
             steps = here - 1 - began
             out = steps if emitted is None else int(emitted[:steps].sum())
             rest = self._osl[request] - self.done.get(request, 0) - 1
-            self._release(request, here)
+            self._release(request, here + grown)
             del self._decoding[request]
             self._context -= length + 1 + out
             self._finishing[began + (rest if emitted is None else len(emitted))].remove(request)
-            self._grow(began, length, rest, emitted, -1, after=here - 1)
+            self._grow(began, length, rest, emitted, -1, after=here - 1 + grown)
+            self._emit(began, emitted, -1, after=here - 1)
             self.spells[request][-1] = (began, steps + 1, None if emitted is None else emitted[:steps])
             self.done[request] = self.done.get(request, 0) + 1 + out
             self.outstanding_tokens += length + 1 + out
