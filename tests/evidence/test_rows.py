@@ -182,7 +182,7 @@ def test_several_gpus_without_a_division_are_refused() -> None:
     [
         ({"n_gpu": "8", "tp": "8", "pp": "1", "ep_dp": "attn_dp=1 moe_tp=8 moe_ep=1"}, (8, 1, 1), False),
         ({"n_gpu": "16", "tp": "4", "pp": "1", "ep_dp": "attn_dp=4 moe_tp=1 moe_ep=16"}, (4, 1, 4), True),
-        ({"n_gpu": "64", "tp": "64", "pp": "1", "ep_dp": "attn_dp=64 moe_tp=8 moe_ep=8"}, (1, 1, 64), True),
+        ({"n_gpu": "64", "tp": "64", "pp": "1", "ep_dp": "attn_dp=64 moe_tp=8 moe_ep=8"}, (1, 1, 8), True),
         ({"n_gpu": "8", "tp": "", "pp": "1", "ep_dp": "DEP8"}, (1, 1, 8), True),
         ({"n_gpu": "4", "notes": "; layer split"}, (1, 4, 1), False),
     ],

@@ -1,13 +1,18 @@
 """Speed: never faster than physics, and the consequences everybody expects."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench.hardware import gpu
+from workbench.hardware import custom_gpu, gpu
+from workbench.performance.constants import overheads
+from workbench.performance.floor import floor
 from workbench.performance.roofline import distinct_experts
+from workbench.performance.step import Batch, communication_time, step_time
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 
@@ -60,11 +65,12 @@ def test_fp8_on_a_card_without_fp8_units_saves_reading_not_computing():
         return wb.plan(LLAMA, card, max_model_len=8192, quantization=quantization).performance(prompt).ttft.value
 
     assert ttft("A100 80GB SXM", "fp8") > 0.9 * ttft("A100 80GB SXM", None)
-    assert ttft("H100 SXM", "fp8") < 0.75 * ttft("H100 SXM", None)
+    # The units are twice as fast; vLLM's kernels make a third more of them (data/kernels.csv).
+    assert 0.5 * ttft("H100 SXM", None) < ttft("H100 SXM", "fp8") < 0.87 * ttft("H100 SXM", None)
     assert tpot(LLAMA, "A100 80GB SXM", 1, quantization="fp8").value < 0.7 * tpot(LLAMA, "A100 80GB SXM", 1).value
 
 
-@given(n=st.integers(1, 512))
+@given(n=st.integers(1, 256))  # beyond, preempted requests compute their prompts again
 @settings(max_examples=30, deadline=None)
 def test_throughput_grows_with_concurrency_and_so_does_tpot(n):
     plan = wb.plan(LLAMA, "H100 SXM", max_model_len=4096)
@@ -86,12 +92,74 @@ def test_cost_is_price_over_throughput():
     assert speed.usd_per_million_tokens.value == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("card", "pipeline_wins"), [("L40S", True), ("H100 SXM", False)])
-def test_under_long_prompts_a_pipeline_pays_over_pcie_but_not_over_nvlink(card, pipeline_wins):
+def test_under_long_prompts_a_pipeline_pays_over_pcie_and_hardly_over_nvlink():
     """All-reduces of whole prompts cross PCIe on an L40S pair; the hand-over between stages is one message."""
     load = wb.Workload(isl=7000, osl=16, concurrency=32)
-    rates = [
-        wb.plan(LLAMA, card, max_model_len=8192, **{way: 2}).performance(load).output_tokens_per_s.value
-        for way in ("tensor_parallel_size", "pipeline_parallel_size")
-    ]
-    assert (rates[1] > 1.2 * rates[0]) if pipeline_wins else (rates[1] < rates[0])
+
+    def gain(card):
+        tensor, pipeline = (
+            wb.plan(LLAMA, card, max_model_len=8192, **{way: 2}).performance(load).output_tokens_per_s.value
+            for way in ("tensor_parallel_size", "pipeline_parallel_size")
+        )
+        return pipeline / tensor
+
+    assert gain("L40S") > 1.2
+    assert gain("H100 SXM") < min(1.25, gain("L40S"))
+
+
+MOE = "Qwen/Qwen3-30B-A3B"
+
+
+@pytest.mark.parametrize("model", [LLAMA, MOE, "deepseek-ai/DeepSeek-V2-Lite", "openai/gpt-oss-20b"])
+@given(
+    card=st.sampled_from(["L40S", "A100 80GB SXM", "H100 SXM", "H200", "B200", "RTX 4090", "MI300X"]),
+    tensor=st.sampled_from([1, 2, 4]),
+    decoding=st.integers(0, 512),
+    context=st.integers(1, 32768),
+    prompts=st.integers(0, 4),
+    chunk=st.integers(1, 8192),
+)
+@settings(max_examples=25, deadline=None)
+def test_no_step_beats_its_floor(model, card, tensor, decoding, context, prompts, chunk):
+    """Bytes over the datasheet's bandwidth, FLOPs over its fastest rate, whatever the constants say."""
+    setup = wb.plan(model, card, tensor_parallel_size=tensor, max_model_len=4096).setup
+    batch = Batch(*(np.array([float(value)]) for value in (max(decoding, 1), context, prompts, chunk, 0)))
+    found = step_time(setup, overheads("vllm", setup.card), batch, np.array([False]))
+    assert found[0] >= floor(setup, batch)[0]
+
+
+@given(
+    bandwidth=st.floats(1.0, 4.0),
+    rate=st.floats(1.0, 4.0),
+    decoding=st.integers(1, 512),
+    chunk=st.integers(1, 8192),
+)
+@settings(max_examples=40, deadline=None)
+def test_more_bandwidth_or_flops_never_make_a_step_slower(bandwidth, rate, decoding, chunk):
+    def step(times, flops):
+        card = custom_gpu("a card", memory_gib=80, bandwidth_gb_s=2000 * times, fp16_tflops=400 * flops)
+        setup = wb.plan(LLAMA, card, max_model_len=4096).setup
+        batch = Batch(*(np.array([float(value)]) for value in (decoding, 2048, 1, chunk, 0)))
+        return step_time(setup, overheads("vllm", setup.card), batch, np.array([False]))[0]
+
+    assert step(bandwidth, rate) <= step(1.0, 1.0) * (1 + 1e-9)
+
+
+def test_more_cards_are_slower_only_through_what_they_send():
+    """Without communication a step on more cards is never longer, though every card has kernels of its own to start."""
+    batch = Batch.decode(np.array([1.0, 16.0, 256.0]), np.array([2048.0] * 3))
+    times = []
+    for tensor in (1, 2, 4, 8):
+        setup = wb.plan(LLAMA, "H100 SXM", tensor_parallel_size=tensor, max_model_len=4096).setup
+        k = overheads("vllm", setup.card)
+        own = step_time(setup, k, batch, np.array([False] * 3))
+        times.append(own - communication_time(setup, k, batch.decoding))
+    assert all((more <= fewer * (1 + 1e-9)).all() for fewer, more in pairwise(times))
+
+
+def test_a_step_in_graphs_does_not_wait_for_the_host():
+    """Steps of more tokens than `max_cudagraph_capture_size` launch their kernels one by one."""
+    setups = [wb.plan(MOE, "B200", max_model_len=4096, max_cudagraph_capture_size=size).setup for size in (None, 2048)]
+    batch = Batch(*(np.array([float(value)]) for value in (0, 0, 1, 900, 0)))
+    plain, graphs = (step_time(s, overheads("vllm", s.card), batch, np.array([False]))[0] for s in setups)
+    assert plain > 1.5 * graphs
