@@ -88,7 +88,9 @@ def open_loop(
         variance = n * bunched
         if kv_cache_tokens is not None:
             demand, deviation = kv_demand(n, variance, workload)
-            full = waits_for_a_place(kv_cache_tokens - (demand / n + workload.isl) / 2, demand, deviation)
+            full = waits_for_a_place(
+                kv_cache_tokens - (demand / np.maximum(n, 1e-9) + workload.isl) / 2, demand, deviation
+            )
             again = recomputed_tokens(full, workload)
             saturation = saturation_rate(steps, running, workload, max_num_batched_tokens, drafts, again)
     second, plain, idle = w * w * ratio, d + slope * bunched, _idle(n, feedback)
@@ -99,9 +101,8 @@ def open_loop(
 
     budgets = asked.budgets(n, max_num_batched_tokens)
     cut = expected_ceiling(budgets, asked.isl_cv)
-    prompts = _prompts_wait(
-        lam, (1 - idle) * d, w + idle * (own / steps.share - own), budgets, asked.isl_cv, saturation
-    )
+    service = w + idle * (steps.prefill - own)  # a prompt beside others, or alone
+    prompts = _prompts_wait(lam, (1 - idle) * d, service, budgets, asked.isl_cv, saturation)
     ttft = (0.5 + lam * w) * squared / mean_step + d + own + d * (cut - 1) + prompts
     spread = _step_and_rest(lam, d, w, asked.isl_cv) + (1 + (0.5 + lam * w) / left) ** 2 * slope**2 * variance
     spread = spread + prompts * (prompts + 2 * (w + budgets * d))
