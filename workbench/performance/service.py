@@ -73,10 +73,12 @@ class _Law:
     budget: Floats
 
 
-def _law(setup: Setup, numbers: Numbers, kv_cache_tokens: Floats, load: Workload, k: Overheads) -> _Law:
+def _law(
+    setup: Setup, numbers: Numbers, kv_cache_tokens: Floats, load: Workload, k: Overheads, concurrency: Floats | float
+) -> _Law:
     division = setup.division
     one = np.ones_like(kv_cache_tokens)
-    arriving = np.maximum(np.ceil(load.concurrency / division.data), 1.0) * one
+    arriving = np.maximum(np.ceil(concurrency / division.data), 1.0) * one
     budget = np.where(np.isnan(numbers.max_num_batched_tokens), 1e9, numbers.max_num_batched_tokens) * one
     most = np.full_like(one, np.inf) if load.request_rate else arriving
     places = running_at_once(most, numbers.max_num_seqs, kv_cache_tokens, load)
@@ -142,6 +144,8 @@ def service(
     kv_cache_tokens: Floats,
     workload: Workload,
     k: Overheads | None = None,
+    *,
+    load: Floats | None = None,
 ) -> Service:
     """Steady state at a fixed concurrency, or at a request rate where the workload has one.
 
@@ -159,6 +163,8 @@ def service(
     workload : Workload
     k : Overheads, optional
         Other constants than ``data/performance.csv`` has.
+    load : ndarray, optional
+        Concurrency of each row instead of the workload's, or request rate where it has one [1/s]; shape (rows,).
 
     Returns
     -------
@@ -167,10 +173,11 @@ def service(
     known = engine(setup.deployment.engine)
     k = k or overheads(setup.deployment.engine, setup.card)
     replicas = setup.division.data
-    law = _law(setup, numbers, kv_cache_tokens, workload, k)
+    concurrency = workload.concurrency if load is None or workload.request_rate else load
+    law = _law(setup, numbers, kv_cache_tokens, workload, k, concurrency)
     held = np.minimum(kv_cache_tokens, 1e12)
     if workload.request_rate:
-        rate = np.full_like(law.places, workload.request_rate / replicas)
+        rate = np.broadcast_to(workload.request_rate if load is None else load, law.places.shape) / replicas
         flow = open_loop(
             law.steps, rate, law.places, workload, law.budget, k.ttft + law.steps.time(np.ones_like(rate)) / 2,
             kv_cache_tokens=held,
