@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from workbench import cpu
-from workbench.choices import Numbers, Setup
+from workbench.choices import Numbers, Rows, Setup
 from workbench.deployment import Workload
 from workbench.engines.registry import engine
 from workbench.memory.ledger import Floats, Interval, spread
@@ -20,8 +21,9 @@ from workbench.performance.step import Batch, step_time
 from workbench.performance.work import work
 from workbench.quantities import weakest
 
-#: Batch sizes at which a decode step is computed, between 1 and the largest that runs; between them it is a line.
-_POINTS = 16
+#: Batch sizes at which a decode step is computed, up to the first that holds all that run; between them it is a line.
+#: The same for every group, so that a plan is exactly a row of a search.
+_POINTS = np.array([1.0, *(base * 2.0**power for power in range(1, 17) for base in (1.0, 1.5))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,7 @@ def _law(
     budget = np.where(np.isnan(numbers.max_num_batched_tokens), 1e9, numbers.max_num_batched_tokens) * one
     most = np.full_like(one, np.inf) if load.request_rate else arriving
     places = running_at_once(most, numbers.max_num_seqs, kv_cache_tokens, load)
-    largest = float(min(places.max(), 1e5))
-    batches = np.unique(np.round(np.geomspace(1.0, max(largest, 2.0), _POINTS)))
+    batches = _POINTS[: max(int(np.searchsorted(_POINTS, places.max())) + 1, 2)]
     context = mean_context(load.isl, load.osl, load.osl_cv)
     decode = _step(setup, k, Batch.decode(batches / division.pipeline, np.full_like(batches, context)), False)
     eager = np.asarray(numbers.enforce_eager)
@@ -173,6 +174,13 @@ def service(
     known = engine(setup.deployment.engine)
     k = k or overheads(setup.deployment.engine, setup.card)
     replicas = setup.division.data
+    if load is None:
+        rows, where = _alike(numbers, kv_cache_tokens, workload, replicas)
+        if rows.size < where.size:
+            alike = replace(numbers, **{each.name: getattr(numbers, each.name)[rows] for each in fields(Numbers)})
+            found = service(setup, alike, kv_cache_tokens[rows], workload, k, load=_load(workload, rows))
+            expanded: Service = _for_rows(found, where)
+            return expanded
     concurrency = workload.concurrency if load is None or workload.request_rate else load
     law = _law(setup, numbers, kv_cache_tokens, workload, k, concurrency)
     held = np.minimum(kv_cache_tokens, 1e12)
@@ -206,6 +214,34 @@ def service(
         spread_tpot=narrow,
         basis=weakest(k.basis, known.speed_basis),
     )
+
+
+def _load(workload: Workload, rows: Rows) -> Floats:
+    return np.full(rows.size, float(workload.request_rate or workload.concurrency))
+
+
+def _alike(numbers: Numbers, kv_cache_tokens: Floats, workload: Workload, replicas: int) -> tuple[Rows, Rows]:
+    """Rows that differ in what they do under a workload, and for each row the one it is like.
+
+    Most choices of a large grid are alike: a batch or a cache larger than the load ever fills changes nothing.
+    """
+    most = np.minimum(numbers.max_num_seqs, 1e6)
+    if not workload.request_rate:
+        most = np.minimum(most, np.ceil(workload.concurrency / replicas))
+    longest = (workload.isl + workload.osl) * (1 + 4 * max(workload.isl_cv, workload.osl_cv))
+    enough = np.minimum(kv_cache_tokens, 4 * most * longest)
+    keys = np.stack([most, enough, np.nan_to_num(numbers.max_num_batched_tokens, nan=-1.0), numbers.enforce_eager])
+    _, rows, where = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+    return rows, where.reshape(-1)
+
+
+def _for_rows(found: Any, where: Rows) -> Any:
+    """The same with every array taken at some rows."""
+    if isinstance(found, np.ndarray):
+        return found[where]
+    if is_dataclass(found) and not isinstance(found, type):
+        return replace(found, **{each.name: _for_rows(getattr(found, each.name), where) for each in fields(found)})
+    return found
 
 
 def _spread(value: Floats, factor: float) -> Interval:
