@@ -7,7 +7,7 @@ whose objects (card, scheme, division) are looked up once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,15 @@ class Setup:
     division: Division
     float_bytes: int
     kv_element_bytes: float
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # A setup is looked up many times for each row; its parts are large.
+        parts = (getattr(self, each.name) for each in fields(self) if each.compare)
+        object.__setattr__(self, "_hash", hash(tuple(parts)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def on_cpu(self) -> bool:

@@ -106,21 +106,24 @@ def _prompt(
     setup: Setup, k: Overheads, load: Workload, context: float, batch: Floats, budget: Floats, eager: Floats
 ) -> tuple[Floats, Floats]:
     """Time of a mean prompt alone, and what it adds to the steps of a batch that decodes [s]."""
-    one = np.ones_like(batch)
+    one, none = np.ones_like(batch), np.zeros_like(batch)
     others = np.maximum(batch / setup.division.pipeline - 1, 0.0)
     read = max(load.isl * (1 - load.prefix_hit), 1.0)
     chunks = np.ceil(read / np.maximum(budget - others, 1.0))
     chunk = read / chunks
     cached = load.isl - read + (read - chunk) / 2
-    prompt = Batch(np.zeros_like(one), context * one, one, chunk, cached)
-    mixed = Batch(others, context * one, one, chunk, cached)
-    plain = Batch.decode(np.maximum(others, 1e-9), context * one)
-    alone, together, without = (
-        np.where(eager > 0, _step(setup, k, each, True), _step(setup, k, each, False))
-        if eager.any()
-        else _step(setup, k, each, False)
-        for each in (prompt, mixed, plain)
+    columns = (
+        (none, others, others),
+        (context * one,) * 3,
+        (one, one, none),
+        (chunk, chunk, none),
+        (cached, cached, none),
     )
+    three = Batch(*(np.concatenate(column) for column in columns))  # alone; with the others; the others without it
+    times = _step(setup, k, three, False)
+    if eager.any():
+        times = np.where(np.tile(eager > 0, 3), _step(setup, k, three, True), times)
+    alone, together, without = np.split(times, 3)
     return chunks * alone, chunks * np.maximum(together - np.where(others > 0, without, 0.0), 0.0)
 
 
