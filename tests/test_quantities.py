@@ -1,5 +1,8 @@
 """Estimates and how numbers are shown."""
 
+import json
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,3 +39,8 @@ def test_what_people_read():
     assert show_seconds(123.4) == "123 s"
     assert show_count(1234567.4) == "1,234,567"
     assert show_usd(99.999) == "$100.00"
+
+
+def test_a_time_that_never_ends_survives_json():
+    endless = Estimate(math.inf, 0.5, math.inf, "calibrated")
+    assert Estimate.from_dict(json.loads(json.dumps(endless.to_dict(), allow_nan=False))) == endless

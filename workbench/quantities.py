@@ -78,13 +78,14 @@ class Estimate:
         return self.low <= measured <= self.high
 
     def to_dict(self) -> dict[str, Any]:
-        """The four fields, ready for JSON."""
-        return asdict(self)
+        """The four fields, ready for JSON, which has no infinity: None is a time that never ends."""
+        return {name: None if value == math.inf else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Estimate:
         """Read back what :meth:`to_dict` wrote."""
-        return cls(**{name: fields[name] for name in ("value", "low", "high", "basis")})
+        known = {name: fields[name] for name in ("value", "low", "high", "basis")}
+        return cls(**{name: math.inf if value is None else value for name, value in known.items()})
 
 
 def show_bytes(n: float) -> str:

@@ -65,3 +65,31 @@ def test_the_front_is_exactly_what_nothing_beats(costs):
 
 def test_what_has_no_price_is_not_on_the_front():
     assert not pareto(np.array([[np.nan, 1.0]])).any()
+
+
+def test_a_percentile_and_how_likely_it_is():
+    """A level for 95 of 100 requests is harder to meet than one on average, and less likely."""
+    fields = {"tensor_parallel_size": [1, 2], "max_model_len": 8192}
+    load = wb.Workload(2000, 300, request_rate=2.0, isl_cv=0.5, osl_cv=0.5)
+    mean, tail = (
+        wb.search(
+            "meta-llama/Llama-3.1-8B-Instruct", ["L40S", "H100 SXM"], workload=load,
+            slo=wb.ServiceLevel(ttft=0.3, tpot=0.02, percentile=percentile), **fields,
+        ).sort_values(["gpu", "tensor_parallel_size"], ignore_index=True)
+        for percentile in (50, 95)
+    )  # fmt: skip
+    assert (tail["probability"] <= mean["probability"] + 1e-9).all()
+    assert (mean["meets_slo"] == (mean["probability"] >= 0.5)).all()
+    assert (mean["meets_slo"] | ~tail["meets_slo"]).all()
+    assert mean["meets_slo"].nunique() == 2
+
+
+def test_more_than_can_be_served_meets_nothing():
+    load = wb.Workload(4000, 500, request_rate=50.0)
+    found = wb.search("meta-llama/Llama-3.1-8B-Instruct", "L40S", workload=load, max_model_len=8192)
+    assert found["saturation"][0] < 50
+    assert found["ttft"][0] == float("inf")
+    slo = wb.ServiceLevel(ttft=10.0)
+    found = wb.search("meta-llama/Llama-3.1-8B-Instruct", "L40S", workload=load, slo=slo, max_model_len=8192)
+    assert not found["meets_slo"].any()
+    assert found["probability"][0] == 0

@@ -11,7 +11,7 @@ from workbench import cpu
 from workbench.choices import Numbers, Rows, Setup
 from workbench.deployment import Workload
 from workbench.engines.registry import engine
-from workbench.memory.ledger import Floats, Interval, spread
+from workbench.memory.ledger import Floats, Interval
 from workbench.memory.offload import offloaded
 from workbench.memory.registry import memory
 from workbench.performance.batching import Flow, Steps, closed_loop, open_loop, running_at_once
@@ -249,4 +249,4 @@ def _for_rows(found: Any, where: Rows) -> Any:
 
 def _spread(value: Floats, factor: float) -> Interval:
     """Bounds a factor 1 + ``factor`` to either side."""
-    return spread(value, factor / (1 + factor), factor)
+    return Interval(value, value / (1 + factor), value * (1 + factor))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from workbench.architecture.model import Model
 from workbench.choices import Choices, explicit
 from workbench.deployment import ServiceLevel, Workload
+from workbench.planner.capacity import meets, met
 from workbench.planner.evaluate import evaluate
 from workbench.planner.plan import as_model
 
@@ -70,7 +71,8 @@ def search(
     pandas.DataFrame
         A row per deployment that fits and workload: the fields given, ``gpus``, ``isl``, ``osl``, ``concurrency``,
         times [s] and rates with ``_low`` and ``_high``, ``usd_per_hour``, ``usd_per_million_tokens``,
-        ``kv_cache_tokens``, ``tight``, ``meets_slo``, ``pareto``; ranked. ``attrs["evaluated"]`` counts the
+        ``kv_cache_tokens``, ``saturation`` [requests/s], ``tight``, ``meets_slo`` (at the expected values, for the
+        percentile asked), ``probability`` of meeting it, ``pareto``; ranked. ``attrs["evaluated"]`` counts the
         deployments, ``attrs["rejected"]`` those that do not fit, by verdict.
     """
     import pandas as pd
@@ -89,6 +91,8 @@ def search(
             columns: dict[str, Any] = {name: choices.column(name, rows) for name in choices.values}
             card, count = part.setup.card, part.setup.deployment.gpus
             columns |= {"gpus": count, "isl": load.isl, "osl": load.osl, "concurrency": load.concurrency}
+            if load.request_rate:
+                columns["request_rate"] = load.request_rate
             for name in _QUANTITIES:
                 interval = getattr(service, name)
                 columns[name] = interval.value[keep]
@@ -96,26 +100,21 @@ def search(
             price = card.usd_per_hour.value * count if card.usd_per_hour else np.nan
             columns["usd_per_hour"] = price
             columns["usd_per_million_tokens"] = price / (columns["output_tokens_per_s"] * 3600) * 1e6
+            columns["meets_slo"] = meets(service, slo or ServiceLevel())[keep]
+            columns["probability"] = met(service, slo or ServiceLevel())[keep]
+            columns["saturation"] = service.saturation[keep]
             columns["kv_cache_tokens"] = part.ledger.kv_cache_tokens.value[keep]
             columns["max_concurrency"] = part.ledger.max_concurrency.value[keep]
             columns["tight"] = evaluation.tight[rows]
             columns["basis"] = service.basis
             frames.append(pd.DataFrame(columns))
-    table = _ranked(pd.concat(frames, ignore_index=True), slo) if frames else pd.DataFrame()
+    table = _ranked(pd.concat(frames, ignore_index=True)) if frames else pd.DataFrame()
     table.attrs["evaluated"] = choices.size
     table.attrs["rejected"] = dict(rejected)
     return table
 
 
-def _ranked(table: pd.DataFrame, slo: ServiceLevel | None) -> pd.DataFrame:
-    meets = np.ones(len(table), dtype=bool)
-    if slo is not None:
-        for name in ("ttft", "tpot"):
-            if (most := getattr(slo, name)) is not None:
-                meets &= (table[name] <= most).to_numpy()
-        if slo.output_tokens_per_s is not None:
-            meets &= (table["output_tokens_per_s"] >= slo.output_tokens_per_s).to_numpy()
-    table["meets_slo"] = meets
+def _ranked(table: pd.DataFrame) -> pd.DataFrame:
     cost = table["usd_per_million_tokens"].to_numpy(dtype=float)
     per_gpu = table["gpus"].to_numpy(dtype=float) / table["output_tokens_per_s"].to_numpy(dtype=float)
     cost = np.where(np.isnan(cost), per_gpu, cost) if np.isnan(cost).all() else cost
