@@ -259,6 +259,8 @@ class Workload:
         Spread of the lengths: standard deviation ÷ mean.
     prefix_hit : float
         Share of the input tokens that the prefix cache holds already.
+    acceptance : float, optional
+        Share of drafted tokens that are accepted, where a deployment drafts; None: an assumption.
     requests : int, optional
         Requests of the whole run, the first ``concurrency`` of them sent at once; None: the start does not count.
 
@@ -276,6 +278,7 @@ class Workload:
     osl_cv: float = 0.0
     prefix_hit: float = 0.0
     requests: int | None = None
+    acceptance: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("isl", "osl", "concurrency"):
@@ -285,6 +288,8 @@ class Workload:
         for name in ("isl_cv", "osl_cv"):
             _number(name, getattr(self, name), most=10, zero=True)
         _number("prefix_hit", self.prefix_hit, most=1, zero=True)
+        if self.acceptance is not None:
+            _number("acceptance", self.acceptance, most=1, zero=True)
         if self.requests is not None:
             _whole("requests", self.requests, least=self.concurrency)
 

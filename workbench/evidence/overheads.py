@@ -52,12 +52,13 @@ _WEIGHT_TTFT = 0.4
 
 @dataclass(frozen=True)
 class Sample:
-    """Measurements that share a setup and a workload, and what came of them [s]; arrays of shape (rows,)."""
+    """Measurements that share a setup and a kind of workload, and what came of them [s]; arrays of shape (rows,)."""
 
     setup: Setup
     numbers: Numbers
     kv_cache_tokens: Floats
     load: Workload
+    concurrency: Floats
     ttft: Floats
     tpot: Floats
     rows: npt.NDArray[np.int64]
@@ -65,7 +66,7 @@ class Sample:
 
     def predicted(self, k: Overheads) -> tuple[Floats, Floats]:
         """TTFT and TPOT [s] under some constants."""
-        found = service(self.setup, self.numbers, self.kv_cache_tokens, self.load, k)
+        found = service(self.setup, self.numbers, self.kv_cache_tokens, self.load, k, load=self.concurrency)
         return found.ttft.value, found.tpot.value
 
 
@@ -102,8 +103,14 @@ def samples(
             one = _one(row, known)
         except WorkbenchError:
             continue
-        found.setdefault((one[0], one[3], f"{cell(row, 'config')} {cell(row, 'gpu')}"), []).append((at, one))
+        found.setdefault((one[0], _kind(one[3]), f"{cell(row, 'config')} {cell(row, 'gpu')}"), []).append((at, one))
     return [_sample(setup, load, group, held) for (setup, load, group), held in found.items()]
+
+
+def _kind(load: Workload) -> Workload:
+    """A load of one request in flight and as many rounds: those of one kind differ in their concurrency only."""
+    rounds = round(load.requests / load.concurrency) if load.requests else None
+    return replace(load, concurrency=1, requests=rounds)
 
 
 def _sample(setup: Setup, load: Workload, group: str, held: list[tuple[int, Any]]) -> Sample:
@@ -116,6 +123,7 @@ def _sample(setup: Setup, load: Workload, group: str, held: list[tuple[int, Any]
         numbers,
         np.array([one[2] for one in ones]),
         load,
+        np.array([float(one[3].concurrency) for one in ones]),
         np.array([one[4] for one in ones]),
         np.array([one[5] for one in ones]),
         np.array([at for at, _ in held]),

@@ -50,7 +50,8 @@ def closed_loop(
     running : ndarray
         Places: requests that fit batch and cache, from :func:`~workbench.performance.capacity.running_at_once`.
     workload : Workload
-        ``requests`` of it, where given, make the run so many rounds long and count its start, when N are sent at once.
+        ``requests`` of it over its ``concurrency``, where given, make the run so many rounds long and count its start,
+        when N are sent at once.
     max_num_batched_tokens : ndarray
     overhead : ndarray or float
         Of each first token besides steps [s].
@@ -105,7 +106,9 @@ def closed_loop(
         tpot=spread_over_requests(tpot, d * s / asked.tokens, prompts, s, asked.osl_cv, np.zeros_like(tpot)),
         itl=gaps(step, d, np.zeros_like(d), w, first.met, np.ones_like(d), first.budgets, asked.isl_cv),
         start=_start(steps, places, first.budgets) + overhead,
-        start_share=np.minimum(places / workload.requests, 1.0) if workload.requests else np.zeros_like(places),
+        start_share=np.minimum(places / arriving / _rounds(workload), 1.0)
+        if workload.requests
+        else np.zeros_like(places),
     )
 
 
@@ -188,6 +191,11 @@ def backlog(load: Floats, budgets: Floats, ratio: float) -> Floats:
     return np.asarray(np.maximum(load * (size - free * np.minimum(size, 1.0)) / (2 * free), 0.0))
 
 
+def _rounds(workload: Workload) -> float:
+    """How often the requests in flight are served in a run; infinite where its start does not count."""
+    return workload.requests / workload.concurrency if workload.requests else math.inf
+
+
 def _width(places: Floats, budgets: Floats, cycle: Floats, arriving: Floats, workload: Workload) -> Floats:
     """Steps over which the starts of requests that run together are spread; see :func:`closed_loop`."""
     together = np.where(budgets < 1, places / np.maximum(np.floor(1 / budgets), 1.0), places)
@@ -196,7 +204,7 @@ def _width(places: Floats, budgets: Floats, cycle: Floats, arriving: Floats, wor
         return np.asarray(together)
     if workload.requests is None:
         return np.asarray(cycle)
-    rounds = np.maximum(workload.requests / arriving - 1, 0.0) / 2
+    rounds = max(_rounds(workload) - 1, 0.0) / 2
     drift = 4 * math.pi * rounds * (workload.osl * workload.osl_cv) ** 2
     return np.asarray(np.minimum(np.sqrt(together**2 + drift), cycle))
 

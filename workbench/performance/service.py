@@ -16,6 +16,7 @@ from workbench.memory.offload import offloaded
 from workbench.memory.registry import memory
 from workbench.performance.batching import Flow, Steps, closed_loop, open_loop, running_at_once
 from workbench.performance.constants import Overheads, overheads
+from workbench.performance.drafting import drafting
 from workbench.performance.lengths import mean_context
 from workbench.performance.step import Batch, step_time
 from workbench.performance.work import work
@@ -86,11 +87,14 @@ def _law(
     places = running_at_once(most, numbers.max_num_seqs, kv_cache_tokens, load)
     batches = _POINTS[: max(int(np.searchsorted(_POINTS, places.max())) + 1, 2)]
     context = mean_context(load.isl, load.osl, load.osl_cv)
-    decode = _step(setup, k, Batch.decode(batches / division.pipeline, np.full_like(batches, context)), False)
+    drafted = drafting(setup)
+    queries, drafts = (1.0 + drafted.tokens, drafted.seconds) if drafted else (1.0, 0.0)
+    verified = Batch.decode(batches / division.pipeline, np.full_like(batches, context), queries)
+    decode = drafts + _step(setup, k, verified, False)
     eager = np.asarray(numbers.enforce_eager)
     samples = np.repeat(decode[:, None], len(one), axis=1)
     if eager.any():
-        slow = _step(setup, k, Batch.decode(batches / division.pipeline, np.full_like(batches, context)), True)
+        slow = drafts + _step(setup, k, verified, True)
         samples = np.where(eager[None, :], slow[:, None], samples)
     # What a prompt adds depends on the batch and the budget it meets: once for each pair that occurs.
     typical = np.minimum(places, arriving) if not load.request_rate else np.minimum(places, 32.0)
@@ -187,11 +191,13 @@ def service(
     concurrency = workload.concurrency if load is None or workload.request_rate else load
     law = _law(setup, numbers, kv_cache_tokens, workload, k, concurrency)
     held = np.minimum(kv_cache_tokens, 1e12)
+    drafted = drafting(setup)
+    drafts = drafted.drafts(workload) if drafted else None
     if workload.request_rate:
         rate = np.broadcast_to(workload.request_rate if load is None else load, law.places.shape) / replicas
         flow = open_loop(
             law.steps, rate, law.places, workload, law.budget, k.ttft + law.steps.time(np.ones_like(rate)) / 2,
-            kv_cache_tokens=held,
+            kv_cache_tokens=held, drafts=drafts,
         )  # fmt: skip
     else:
         # A place that falls free is taken at once where others wait: a client's own time does not hold it.
@@ -199,13 +205,14 @@ def service(
         half = law.steps.time(np.minimum(law.places, law.arriving)) / 2
         flow = closed_loop(
             law.steps, law.arriving, law.places, workload, law.budget, np.where(waits, 0.0, k.ttft + half),
-            kv_cache_tokens=held,
+            kv_cache_tokens=held, drafts=drafts,
         )  # fmt: skip
     ttft, tpot = flow.ttft_mean, flow.tpot.mean
     if workload.request_rate:
         ttft = np.where(rate < flow.saturation, ttft, np.inf)
     output = flow.requests_per_s * workload.osl * replicas
-    wide, narrow, rates = (x * known.speed_spread for x in (k.spread_ttft, k.spread_tpot, k.spread_rate))
+    unknown = known.speed_spread * (2.0 if drafted else 1.0)  # how many drafts are accepted decides
+    wide, narrow, rates = (x * unknown for x in (k.spread_ttft, k.spread_tpot, k.spread_rate))
     return Service(
         ttft=_spread(ttft, wide),
         tpot=_spread(tpot, narrow),
@@ -215,7 +222,7 @@ def service(
         flow=flow,
         spread_ttft=wide,
         spread_tpot=narrow,
-        basis=weakest(k.basis, known.speed_basis),
+        basis=weakest(k.basis, known.speed_basis, *(["roofline"] if drafted else [])),
     )
 
 

@@ -180,6 +180,8 @@ class Batch:
         Cached tokens of each.
     prompts, chunk, cached : ndarray
         Prompts that are read, tokens read of each, tokens of each that are cached already.
+    queries : float
+        Tokens of each decoding request that are computed: one, and those drafted.
     """
 
     decoding: Floats
@@ -187,12 +189,13 @@ class Batch:
     prompts: Floats
     chunk: Floats
     cached: Floats
+    queries: float = 1.0
 
     @classmethod
-    def decode(cls, requests: Floats, context: Floats) -> Batch:
+    def decode(cls, requests: Floats, context: Floats, queries: float = 1.0) -> Batch:
         """Nothing but decoding."""
         none = np.zeros_like(requests)
-        return cls(requests, context, none, none, none)
+        return cls(requests, context, none, none, none, queries)
 
 
 def step_time(setup: Setup, k: Overheads, batch: Batch, eager: npt.NDArray[np.bool_]) -> Floats:
@@ -211,10 +214,10 @@ def step_time(setup: Setup, k: Overheads, batch: Batch, eager: npt.NDArray[np.bo
     """
     w = work(setup)
     requests = batch.decoding + batch.prompts
-    tokens = batch.decoding + batch.prompts * batch.chunk
-    one = np.ones_like(batch.decoding)
+    tokens = batch.decoding * batch.queries + batch.prompts * batch.chunk
+    one = np.full_like(batch.decoding, batch.queries)
     kernels = (
-        gemm_time(setup, k, tokens, requests)
+        gemm_time(setup, k, tokens, batch.decoding * batch.queries + batch.prompts)
         + expert_time(setup, k, tokens)
         + attention_time(setup, k, one, batch.decoding, batch.context, prompt=False)
         + communication_time(setup, k, tokens)
