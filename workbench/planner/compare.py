@@ -41,9 +41,9 @@ class Line:
 
     @property
     def ratio(self) -> float | None:
-        """b over a; None where that means nothing."""
+        """b over a; None where that means nothing, as for a cache that is short of memory."""
         a, b = _plain(self.a), _plain(self.b)
-        return b / a if a and b is not None else None
+        return b / a if a is not None and b is not None and a > 0 <= b else None
 
     @property
     def differs(self) -> bool:

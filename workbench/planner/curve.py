@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.deployment import ServiceLevel
-from workbench.planner.plan import Performance, Plan
+from workbench.planner.plan import Plan
+from workbench.planner.speeds import Speed, under_loads
 
 #: Where the curve ends, unless the plan's own workload or its cache lies further out.
 _LEAST, _MOST = 8, 1024
@@ -15,15 +16,14 @@ _LEAST, _MOST = 8, 1024
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Speed at one concurrency, and whether it is what is asked."""
+    """Speed at one concurrency."""
 
     concurrency: int
-    performance: Performance
-    meets: bool
+    speed: Speed
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return {"concurrency": self.concurrency, "meets": self.meets, **self.performance.to_dict()}
+        """Ready for JSON, the speed's figures beside the concurrency."""
+        return {"concurrency": self.concurrency, **self.speed.to_dict()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def curve(plan: Plan, slo: ServiceLevel | None = None, concurrencies: Sequence[i
     ----------
     plan : Plan
     slo : ServiceLevel, optional
-        What is asked; without it every point meets it.
+        What is asked, and of which percentile of requests; without it every point meets it.
     concurrencies : sequence of int, optional
         Where to compute it, besides the plan's own; :func:`steps` when omitted.
 
@@ -68,33 +68,22 @@ def curve(plan: Plan, slo: ServiceLevel | None = None, concurrencies: Sequence[i
     >>> found.chosen.concurrency
     16
     """
-    if not plan.fits:
+    if not plan.fits or plan._part is None:
         return Curve((), None, None)
-    slo = slo or ServiceLevel()
-    own = plan.workload.concurrency
-    points = []
-    for concurrency in sorted({own, *(steps(_end(plan)) if concurrencies is None else concurrencies)}):
-        workload = replace(plan.workload, concurrency=concurrency, request_rate=None, requests=None)
-        performance = plan.performance(workload)
-        if performance is not None:
-            points.append(Point(concurrency, performance, meets(performance, slo)))
-    chosen = next((point for point in points if point.concurrency == own), None)
-    meeting = [point for point in points if point.meets]
-    # Of equally fast ones the least loaded: past saturation more requests only wait.
-    best = max(
-        meeting, key=lambda point: (point.performance.output_tokens_per_s.value, -point.concurrency), default=None
-    )
-    return Curve(tuple(points), chosen, best)
+    slo, own = slo or ServiceLevel(), plan.workload.concurrency
+    wanted = sorted({own, *(steps(_end(plan)) if concurrencies is None else concurrencies)})
+    for concurrency in wanted:
+        replace(plan.workload, concurrency=concurrency, requests=None)  # refuses what no workload can have
+    found = under_loads(plan._part, plan._at, plan.workload, slo, wanted)
+    points = [Point(concurrency, speed) for concurrency, speed in zip(wanted, found, strict=True)]
+    chosen = next(point for point in points if point.concurrency == own)
+    meeting = [point for point in points if point.speed.meets]
+    return Curve(tuple(points), chosen, max(meeting, key=_worth, default=None))
 
 
-def meets(performance: Performance, slo: ServiceLevel) -> bool:
-    """Whether a speed, at its value, is what a service level asks; the level's percentile is the speed's own."""
-    for name in ("ttft", "tpot"):
-        most = getattr(slo, name)
-        if most is not None and getattr(performance, name).value > most:
-            return False
-    least = slo.output_tokens_per_s
-    return least is None or performance.output_tokens_per_s.value >= least
+def _worth(point: Point) -> tuple[float, int]:
+    """Of equally fast points the least loaded is best: past saturation more requests only wait."""
+    return point.speed.output_tokens_per_s.value, -point.concurrency
 
 
 def steps(most: int) -> list[int]:

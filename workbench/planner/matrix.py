@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 
 from workbench.architecture.model import Model
-from workbench.choices import Choices, Floats, explicit
+from workbench.choices import Choices, explicit
 from workbench.deployment import ServiceLevel, Workload
 from workbench.hardware import GPU
-from workbench.memory.ledger import Interval
-from workbench.planner.curve import meets
 from workbench.planner.evaluate import Part, evaluate
-from workbench.planner.plan import Performance, as_model, usd_per_hour, usd_per_million
+from workbench.planner.plan import as_model, usd_per_hour
 from workbench.planner.reasons import reasons
 from workbench.planner.search import pareto
-from workbench.quantities import Estimate
+from workbench.planner.speeds import Speed, speeds
 
 #: Numbers of GPUs that a cell of the matrix may take, by default.
 COUNTS = (1, 2, 4, 8)
@@ -32,31 +30,31 @@ class Option:
 
     Attributes
     ----------
-    gpu, quantization, gpus : str, str or None, int
+    gpu, quantization, tensor_parallel_size : str, str or None, int
         What is chosen.
+    gpus : int
+        Cards that it takes, replicas and pipeline stages included.
     verdict, reason : str
         "starts", or what goes wrong and why in a sentence.
-    performance : Performance or None
+    speed : Speed or None
         None where it does not start.
     usd_per_hour : float or None
         List price of all its cards.
     kv_cache_tokens : float
         Tokens that the cache of one replica holds.
-    meets : bool
-        Starts, and is what the service level asks.
     pareto : bool
         No other option is both cheaper per token and faster per token; without prices, GPUs stand for money.
     """
 
     gpu: str
     quantization: str | None
+    tensor_parallel_size: int
     gpus: int
     verdict: str
     reason: str
-    performance: Performance | None
+    speed: Speed | None
     usd_per_hour: float | None
     kv_cache_tokens: float
-    meets: bool
     pareto: bool = False
 
     @property
@@ -65,14 +63,24 @@ class Option:
         return self.verdict == "starts"
 
     @property
+    def meets(self) -> bool:
+        """Whether it starts, and is what the service level asks."""
+        return self.speed is not None and self.speed.meets
+
+    @property
     def usd_per_million_tokens(self) -> float:
         """Price of a million output tokens; infinite where it is not known."""
-        cost = self.performance.usd_per_million_tokens if self.performance else None
+        cost = self.speed.usd_per_million_tokens if self.speed else None
         return cost.value if cost else math.inf
+
+    @property
+    def output_tokens_per_s_per_gpu(self) -> float:
+        """Its output rate over its cards; 0 where it does not start."""
+        return self.speed.output_tokens_per_s.value / self.gpus if self.speed else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return asdict(self) | {"performance": self.performance.to_dict() if self.performance else None}
+        return asdict(self) | {"speed": self.speed.to_dict() if self.speed else None, "meets": self.meets}
 
 
 class Grid:
@@ -121,21 +129,17 @@ class Grid:
         """Every combination under a workload."""
         evaluation, slo = self._evaluation, slo or ServiceLevel()
         found: dict[int, Option] = {}
-        for part, service in evaluation.services(workload):
+        for part in evaluation.parts:
+            starts = evaluation.verdict[part.rows] == "starts"
+            made = speeds(part, workload, slo) if starts.any() else []
             for at, row in enumerate(part.rows.tolist()):
-                speed = None
-                if evaluation.verdict[row] == "starts":
-                    rate = _at(service.output_tokens_per_s, at, service.basis)
-                    price = usd_per_hour(part.setup.card, part.setup.deployment.gpus)
-                    ttft, tpot = (_at(each, at, service.basis) for each in (service.ttft, service.tpot))
-                    speed = Performance(ttft, tpot, rate, usd_per_million(price, rate))
-                found[row] = self._option(row, part, at, speed, slo)
+                found[row] = self._option(row, part, at, made[at] if starts[at] else None)
         choices = evaluation.choices
         for row in sorted(set(range(choices.size)) - found.keys()):
-            found[row] = self._option(row, None, 0, None, slo)
+            found[row] = self._option(row, None, 0, None)
         return _marked([found[row] for row in range(choices.size)])
 
-    def _option(self, row: int, part: Part | None, at: int, speed: Performance | None, slo: ServiceLevel) -> Option:
+    def _option(self, row: int, part: Part | None, at: int, speed: Speed | None) -> Option:
         evaluation = self._evaluation
         deployment = evaluation.choices.deployment(row)
         card = evaluation.choices.card(deployment.gpu)
@@ -144,13 +148,13 @@ class Grid:
         return Option(
             gpu=card.name,
             quantization=deployment.quantization,
-            gpus=deployment.tensor_parallel_size,
+            tensor_parallel_size=deployment.tensor_parallel_size,
+            gpus=deployment.gpus,
             verdict=verdict,
             reason="" if verdict == "starts" else reasons(evaluation, row, part, at)[0],
-            performance=speed,
+            speed=speed,
             usd_per_hour=price.value if price else None,
             kv_cache_tokens=float(part.ledger.kv_cache_tokens.value[at]) if part else 0.0,
-            meets=speed is not None and meets(speed, slo),
         )
 
 
@@ -174,23 +178,24 @@ def _rank(option: Option) -> tuple[bool, bool, float, int]:
     return False, not option.meets, option.usd_per_million_tokens, option.gpus
 
 
+def cost(option: Option, priced: bool) -> float:
+    """What an option's output costs: USD per million tokens, or GPU seconds per thousand where no card has a price.
+
+    Infinite where it does not start, or its own price is not known.
+    """
+    if priced:
+        return option.usd_per_million_tokens
+    return 1000 * option.gpus / option.speed.output_tokens_per_s.value if option.speed else math.inf
+
+
+def priced(options: Iterable[Option]) -> bool:
+    """Whether any of them has a price."""
+    return any(option.usd_per_hour is not None for option in options)
+
+
 def _marked(options: list[Option]) -> tuple[Option, ...]:
     """The same options, those on the front of cost and time per output token marked."""
-    costs = np.array([_costs(option) for option in options]).reshape(-1, 2)
-    if np.isinf(costs[:, 0]).all():
-        costs[:, 0] = [
-            option.gpus / option.performance.output_tokens_per_s.value if option.performance else math.inf
-            for option in options
-        ]
-    front = pareto(costs)
+    money = priced(options)
+    costs = [(cost(o, money), o.speed.tpot.value if o.speed else math.inf) for o in options]
+    front = pareto(np.array(costs).reshape(-1, 2))
     return tuple(replace(option, pareto=bool(best)) for option, best in zip(options, front, strict=True))
-
-
-def _costs(option: Option) -> tuple[float, float]:
-    return option.usd_per_million_tokens, option.performance.tpot.value if option.performance else math.inf
-
-
-def _at(interval: Interval, at: int, basis: str) -> Estimate:
-    value: Floats
-    low, value, high = interval.low, interval.value, interval.high
-    return Estimate(float(value[at]), float(low[at]), float(high[at]), basis)

@@ -26,14 +26,17 @@ class Preset:
     workload : Workload
     assumed : tuple of str
         Fields of the workload that no source gives.
+    origin : str
+        Where the others come from, in a few words.
     source, date : str
-        Where the others come from, and when they were read.
+        The same so that it can be looked up, and when it was read.
     """
 
     id: str
     title: str
     workload: Workload
     assumed: tuple[str, ...]
+    origin: str
     source: str
     date: str
 
@@ -97,4 +100,5 @@ def _preset(row: Mapping[str, str]) -> Preset:
         osl_cv=float(row["osl_cv"]),
         prefix_hit=float(row["prefix_hit"]),
     )
-    return Preset(row["id"], row["title"], workload, tuple(row["assumed"].split()), row["source"], row["date"])
+    assumed = tuple(row["assumed"].split())
+    return Preset(row["id"], row["title"], workload, assumed, row["origin"], row["source"], row["date"])
