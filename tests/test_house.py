@@ -46,6 +46,7 @@ CORE = [
     "evidence",
 ]
 ABOVE_THE_CORE = [
+    "calibration",
     "machine",
     "progress",
     "worker",

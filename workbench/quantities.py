@@ -84,8 +84,8 @@ class Estimate:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Estimate:
         """Read back what :meth:`to_dict` wrote."""
-        known = {name: fields[name] for name in ("value", "low", "high", "basis")}
-        return cls(**{name: math.inf if value is None else value for name, value in known.items()})
+        times = [math.inf if fields[name] is None else fields[name] for name in ("value", "low", "high")]
+        return cls(times[0], times[1], times[2], fields["basis"])
 
 
 def show_bytes(n: float) -> str:

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         write_rows(args.out, rows)
     if args.json:
-        print(json.dumps({"rows": rows, **checked}, indent=2))
+        print(json.dumps({"intervals" if args.kind == "memory" else "rows": rows, **checked}, indent=2))
         return 0
     names = [name for name in rows[0] if name != "source"]
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) + 2 for name in names}
@@ -52,11 +52,13 @@ def run(args: argparse.Namespace) -> int:
     for row in rows:
         print("".join(f"{row[name]:<{widths[name]}}" for name in names))
     for title, found in checked.items():
-        print(f"\n{title.replace('_', ' ').capitalize()}")
+        print(f"\n{_TITLES[title]}")
         for name, each in found.items():
             print(f"{name:<36}" + "   ".join(f"{key} {value:.1%}" for key, value in each.items() if key != "n"))
     return 0
 
+
+_TITLES = {"held_out_by_model": "Held with each model left out in turn", "errors": "Errors"}
 
 Checked = dict[str, dict[str, dict[str, Any]]]
 
@@ -74,7 +76,7 @@ def _memory(args: argparse.Namespace) -> tuple[list[dict[str, str]], Checked]:
 
 def _kernels(args: argparse.Namespace) -> tuple[list[dict[str, str]], Checked]:
     """Rates of kernels, a row for each operator, format and card."""
-    from workbench.evidence.kernels import FEWEST, fit_kernels
+    from workbench.calibration.kernels import FEWEST, fit_kernels
 
     rows = [each.row() for each in fit_kernels(args.file)]
     if not rows:
@@ -84,7 +86,7 @@ def _kernels(args: argparse.Namespace) -> tuple[list[dict[str, str]], Checked]:
 
 def _latency(args: argparse.Namespace) -> tuple[list[dict[str, str]], Checked]:
     """An engine's overheads, and the errors with each model and card left out in turn."""
-    from workbench.evidence.overheads import learn
+    from workbench.calibration.overheads import learn
 
     without = [tuple(each.split("=", 1)) for each in args.without]
     if any(len(each) != 2 for each in without):

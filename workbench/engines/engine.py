@@ -104,6 +104,9 @@ class Engine:
         KV cache that a CPU plan always states [B].
     instead : mapping
         Field it does not have -> what does the same there.
+    preempts : bool
+        Whether it lets requests in for the tokens they have and sends one back where blocks run out (vLLM, SGLang);
+        else for all they may have, so that none is ever sent back (TensorRT-LLM's GUARANTEED_NO_EVICT).
     speed_basis : str
         The best that an estimate of speed can rest on: what the constants were fitted to is vLLM's.
     speed_spread : float
@@ -121,6 +124,7 @@ class Engine:
     kv_element_bytes: Callable[[Model, Deployment, int], float] = kv_element_bytes
     cpu_cache: float | None = None
     instead: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    preempts: bool = True
     speed_basis: str = "roofline"
     speed_spread: float = 2.0
 

@@ -120,7 +120,7 @@ def generations(card: GPU) -> tuple[str, ...]:
     if card.compute_capability is not None:
         major, minor = card.compute_capability
         names += [f"sm_{major}{minor}", f"sm_{major}x"]
-    return (*names, card.name if card.name == "cpu" else "other")
+    return (*names, "other")
 
 
 @cache
@@ -177,7 +177,7 @@ def collective(card: GPU, link: Interconnect, gpus: int) -> Collective:
     >>> from workbench.hardware import gpu, interconnect
     >>> card = gpu("L40S")
     >>> two, four = (collective(card, interconnect(card, n), n) for n in (2, 4))
-    >>> two.bandwidth_fraction > 3 * four.bandwidth_fraction
+    >>> four.fixed > 2 * two.fixed
     True
     """
     known = _collectives()

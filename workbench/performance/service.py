@@ -84,7 +84,11 @@ def _law(
     arriving = np.maximum(np.ceil(concurrency / division.data), 1.0) * one
     budget = np.where(np.isnan(numbers.max_num_batched_tokens), 1e9, numbers.max_num_batched_tokens) * one
     most = np.full_like(one, np.inf) if load.request_rate else arriving
-    places = running_at_once(most, numbers.max_num_seqs, kv_cache_tokens, load)
+    if engine(setup.deployment.engine).preempts:
+        places = running_at_once(most, numbers.max_num_seqs, kv_cache_tokens, load)
+    else:
+        fitting = np.floor(kv_cache_tokens / (load.isl + load.osl))
+        places = np.clip(np.minimum(most, numbers.max_num_seqs), 1.0, np.maximum(fitting, 1.0))
     batches = _POINTS[: max(int(np.searchsorted(_POINTS, places.max())) + 1, 2)]
     context = mean_context(load.isl, load.osl, load.osl_cv)
     drafted = drafting(setup)
@@ -116,14 +120,9 @@ def _prompt(
     chunks = np.ceil(read / np.maximum(budget - others, 1.0))
     chunk = read / chunks
     cached = load.isl - read + (read - chunk) / 2
-    columns = (
-        (none, others, others),
-        (context * one,) * 3,
-        (one, one, none),
-        (chunk, chunk, none),
-        (cached, cached, none),
-    )
-    three = Batch(*(np.concatenate(column) for column in columns))  # alone; with the others; the others without it
+    # alone; with the others; the others without it
+    decoding, prompts = np.concatenate([none, others, others]), np.concatenate([one, one, none])
+    three = Batch(decoding, np.full_like(decoding, context), prompts, np.tile(chunk, 3), np.tile(cached, 3))
     times = _step(setup, k, three, False)
     if eager.any():
         times = np.where(np.tile(eager > 0, 3), _step(setup, k, three, True), times)
@@ -190,7 +189,7 @@ def service(
             return expanded
     concurrency = workload.concurrency if load is None or workload.request_rate else load
     law = _law(setup, numbers, kv_cache_tokens, workload, k, concurrency)
-    held = np.minimum(kv_cache_tokens, 1e12)
+    held = np.minimum(kv_cache_tokens, 1e12) if known.preempts else None
     drafted = drafting(setup)
     drafts = drafted.drafts(workload) if drafted else None
     if workload.request_rate:

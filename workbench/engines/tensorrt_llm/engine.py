@@ -52,6 +52,7 @@ ENGINE = Engine(
     defaults=defaults,
     command=command,
     instead={"gpu_memory_utilization": "free_gpu_memory_fraction"},
+    preempts=False,
     speed_basis="exact",
     speed_spread=1.0,
 )

@@ -6,11 +6,11 @@ from dataclasses import fields, replace
 
 import pytest
 
+from workbench.calibration.overheads import PRIORS, beliefs, errors, fit, learn, samples
 from workbench.datafiles import read_rows
 from workbench.errors import InvalidInput
 from workbench.evidence import latency
 from workbench.evidence.benchmarks import conditions
-from workbench.evidence.overheads import PRIORS, beliefs, errors, fit, learn, samples
 from workbench.evidence.rows import Models
 from workbench.hardware import gpu
 from workbench.performance.constants import Overheads, overheads, read, row

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workbench.calibration.kernels import fit_kernel, fit_kernels
 from workbench.datafiles import data_path
 from workbench.errors import InvalidInput
-from workbench.evidence.kernels import fit_kernel, fit_kernels
 from workbench.hardware import gpu
 from workbench.performance.kernels import collective, kernel
 from workbench.performance.roofline import grouped_time, operator_time
