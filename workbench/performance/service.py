@@ -180,7 +180,7 @@ def service(
     known = engine(setup.deployment.engine)
     k = k or overheads(setup.deployment.engine, setup.card)
     replicas = setup.division.data
-    if load is None:
+    if load is None and kv_cache_tokens.size > 1:
         rows, where = _alike(numbers, kv_cache_tokens, workload, replicas)
         if rows.size < where.size:
             alike = replace(numbers, **{each.name: getattr(numbers, each.name)[rows] for each in fields(Numbers)})

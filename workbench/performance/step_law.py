@@ -41,24 +41,25 @@ class Steps:
         """By how much a prompt lengthens steps of others, in all [s]."""
         return np.asarray(self.share * self.prefill)
 
-    def _below(self, n: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
-        found = np.searchsorted(self.batches, n, side="right") - 1
-        return np.asarray(np.clip(found, 0, max(len(self.batches) - 2, 0)))
+    def _line(self, n: Floats) -> tuple[Floats, Floats]:
+        """A step at ``n`` and its slope there."""
+        n = np.broadcast_to(np.asarray(n, float), self.prefill.shape)
+        rows = np.arange(self.prefill.shape[0])
+        if len(self.batches) == 1:
+            return self.decode[0, rows], np.zeros_like(n)
+        below = np.searchsorted(self.batches, n, side="right") - 1
+        below = np.minimum(np.maximum(below, 0), len(self.batches) - 2)
+        start, least = self.batches[below], self.decode[below, rows]
+        slope = (self.decode[below + 1, rows] - least) / (self.batches[below + 1] - start)
+        return least + slope * (n - start), slope
 
     def time(self, n: Floats) -> Floats:
         """A decode step of ``n`` requests [s]: linear between the points, and beyond them as at the nearest two."""
-        n = np.broadcast_to(np.asarray(n, float), self.prefill.shape)
-        below, rows = self._below(n), np.arange(self.prefill.shape[0])
-        return np.asarray(np.maximum(self.decode[below, rows] + self.slope(n) * (n - self.batches[below]), 0.0))
+        return np.asarray(np.maximum(self._line(n)[0], 0.0))
 
     def slope(self, n: Floats) -> Floats:
         """What one more request adds to a step at ``n`` [s]."""
-        n = np.broadcast_to(np.asarray(n, float), self.prefill.shape)
-        if len(self.batches) == 1:
-            return np.zeros_like(n)
-        below, rows = self._below(n), np.arange(self.prefill.shape[0])
-        rise = self.decode[below + 1, rows] - self.decode[below, rows]
-        return np.asarray(rise / (self.batches[below + 1] - self.batches[below]))
+        return self._line(n)[1]
 
     def settle(self, factor: Floats) -> Floats:
         """The smallest n with n = factor × d(n); infinite where there is none.
