@@ -130,6 +130,11 @@ def _prompt(
     return chunks * alone, chunks * np.maximum(together - np.where(others > 0, without, 0.0), 0.0)
 
 
+def _host(setup: Setup) -> bool:
+    """Whether the host computes or holds a part, whose speed is an order of magnitude only."""
+    return bool(memory(setup).host_share(setup)) or bool(offloaded(setup).host.sum())
+
+
 def _step(setup: Setup, k: Overheads, batch: Batch, eager: bool) -> Floats:
     """A step, with what of it the host computes or sends over the bus [s]."""
     time = step_time(setup, k, batch, np.full(batch.decoding.shape, eager))
@@ -221,7 +226,7 @@ def service(
         flow=flow,
         spread_ttft=wide,
         spread_tpot=narrow,
-        basis=weakest(k.basis, known.speed_basis, *(["roofline"] if drafted else [])),
+        basis=weakest(k.basis, known.speed_basis, *(["roofline"] if drafted or _host(setup) else [])),
     )
 
 
