@@ -167,10 +167,11 @@ def test_what_does_not_fit_waits():
     assert wait.ttft.mean[0] == pytest.approx(fit.ttft.mean[0] + 32 / fit.requests_per_s[0], rel=0.01)
 
 
-def test_equal_outputs_keep_step_and_wait_for_each_other_s_prompts():
+def test_equal_outputs_sent_at_once_keep_step_and_wait_for_each_other_s_prompts():
     steps = Steps(np.array([1.0, 512.0]), np.array([[0.01], [0.02]]), one(0.05))
     equal, spread = (
-        closed_loop(steps, one(64), one(64), Workload(1000, 500, osl_cv=cv), one(8192)) for cv in (0.0, 0.3)
+        closed_loop(steps, one(64), one(64), Workload(1000, 500, 64, osl_cv=cv, requests=6400), one(8192))
+        for cv in (0.0, 0.3)
     )
     assert equal.ttft.mean[0] > 2 * spread.ttft.mean[0]
     assert equal.tpot.mean[0] < spread.tpot.mean[0]

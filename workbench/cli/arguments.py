@@ -73,7 +73,7 @@ def deployment_fields(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def add_workload_arguments(parser: argparse.ArgumentParser) -> None:
-    """Input and output lengths and concurrency."""
+    """Lengths, their spread, and how many requests come."""
     group = parser.add_argument_group("workload")
     default = Workload()
     group.add_argument("--isl", type=int, default=default.isl, help="input tokens of a request (%(default)s)")
@@ -84,11 +84,25 @@ def add_workload_arguments(parser: argparse.ArgumentParser) -> None:
         default=default.concurrency,
         help="requests in flight at a time (%(default)s)",
     )
+    group.add_argument("--request-rate", type=float, metavar="PER_S", help="requests a second instead, at random times")
+    group.add_argument("--isl-cv", type=float, default=0.0, help="spread of the input lengths: deviation ÷ mean")
+    group.add_argument("--osl-cv", type=float, default=0.0, help="spread of the output lengths")
+    group.add_argument("--prefix-hit", type=float, default=0.0, help="share of the input that is cached, 0 to 1")
+    group.add_argument("--acceptance", type=float, help="share of drafted tokens that are accepted, 0 to 1")
 
 
 def workload(args: argparse.Namespace) -> Workload:
     """The workload that was given."""
-    return Workload(args.isl, args.osl, args.concurrency)
+    return Workload(
+        args.isl,
+        args.osl,
+        args.concurrency,
+        request_rate=args.request_rate,
+        isl_cv=args.isl_cv,
+        osl_cv=args.osl_cv,
+        prefix_hit=args.prefix_hit,
+        acceptance=args.acceptance,
+    )
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser, *, model_required: bool = True) -> None:

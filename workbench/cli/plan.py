@@ -59,9 +59,16 @@ def text(found: Plan) -> str:
     speed = found.performance()
     if speed is not None:
         w = found.workload
-        lines += ["", f"Speed at {w.concurrency} requests of {w.isl} + {w.osl} tokens"]
-        lines.append(_line("TTFT", speed.ttft, show_seconds))
-        lines.append(_line("TPOT", speed.tpot, show_seconds))
+        load = f"{w.request_rate:g} requests a second" if w.request_rate else f"{w.concurrency} requests"
+        lines += ["", f"Speed at {load} of {w.isl} + {w.osl} tokens"]
+        for name, estimate in (
+            ("TTFT", speed.ttft),
+            ("TTFT, 95 %", speed.ttft_p95),
+            ("TPOT", speed.tpot),
+            ("TPOT, 95 %", speed.tpot_p95),
+        ):
+            if estimate is not None:
+                lines.append(_line(name, estimate, show_seconds))
         lines.append(_line("tokens/s", speed.output_tokens_per_s, show_count))
         if speed.usd_per_million_tokens:
             lines.append(_line("USD/M tokens", speed.usd_per_million_tokens, show_usd))

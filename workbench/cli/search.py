@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_workload_arguments(parser)
     parser.add_argument("--max-ttft", type=float, metavar="SECONDS", help="time to first token at most")
     parser.add_argument("--max-tpot", type=float, metavar="SECONDS", help="time per output token at most")
+    parser.add_argument(
+        "--percentile", type=float, default=50.0, help="of the requests that keep to both (%(default)g)"
+    )
     parser.add_argument("--most", type=int, default=20, help="rows printed (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print all rows as JSON")
 
@@ -33,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the ranked table; exit status 1 if nothing fits."""
     from workbench.planner import search
 
-    slo = ServiceLevel(ttft=args.max_ttft, tpot=args.max_tpot)
+    slo = ServiceLevel(ttft=args.max_ttft, tpot=args.max_tpot, percentile=args.percentile)
     table = search(args.model, workload=workload(args), slo=slo, **deployment_fields(args))
     if args.json:
         rows = [{k: _plain(v) for k, v in row.items()} for row in table.to_dict("records")]
@@ -48,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
             "output_tokens_per_s",
             "usd_per_hour",
             "usd_per_million_tokens",
+            *(["probability"] if slo.ttft or slo.tpot else []),
         ]
         print(table[[*shown, "pareto"]].head(args.most).to_string(index=False, float_format=lambda x: f"{x:.4g}"))
     if not args.json:

@@ -39,7 +39,8 @@ def closed_loop(
 
     which is c d(n) + w (1 + met) where all N run. ``met``, others' prompts in a request's own first step, is
     (R − 1) / W: requests sent together go on together, in the W = m steps that their prompts took, until lengths that
-    differ have spread them over all of their cycle: W² = m² + 4 π r (cv OSL)² after r rounds.
+    differ have spread them over all of their cycle: W² = m² + 4 π r (cv OSL)² after r rounds. Without a start that
+    counts they are spread.
 
     Parameters
     ----------
@@ -200,10 +201,10 @@ def _width(places: Floats, budgets: Floats, cycle: Floats, arriving: Floats, wor
     """Steps over which the starts of requests that run together are spread; see :func:`closed_loop`."""
     together = np.where(budgets < 1, places / np.maximum(np.floor(1 / budgets), 1.0), places)
     together = np.clip(together, 1.0, cycle)
+    if workload.requests is None:  # no start that sent them together
+        return np.asarray(cycle)
     if not workload.osl_cv:
         return np.asarray(together)
-    if workload.requests is None:
-        return np.asarray(cycle)
     rounds = max(_rounds(workload) - 1, 0.0) / 2
     drift = 4 * math.pi * rounds * (workload.osl * workload.osl_cv) ** 2
     return np.asarray(np.minimum(np.sqrt(together**2 + drift), cycle))
