@@ -18,7 +18,9 @@ from workbench.planner.plan import plan
 from workbench.quantities import show_seconds, show_usd
 
 #: Deployments that are asked again where only what is asked changes.
-_AGAIN = 40
+_AGAIN = 24
+#: Cards that are tried with formats below the floor.
+_CARDS = 8
 #: Parameters up to which people call a model small, and from which large.
 _SMALL, _LARGE = 10e9, 60e9
 _KIND_WORDS = {
@@ -95,7 +97,7 @@ def changes(advice: Advice) -> tuple[Change, ...]:
     found: list[Change] = []
     if checkpoint_scheme(advice.model) is None or order.index(need.floor) < order.index("small"):
         looser = order[order.index(need.floor) + 1 :]
-        found += [_changed(f"Accept {FLOORS[each]}", need, {"floor": each}, _all(advice, each)) for each in looser]
+        found += [_changed(f"Accept {FLOORS[each]}", need, {"floor": each}, _looser(advice, each)) for each in looser]
     near = _nearby(asked)
     kinds = [kind for kind in KINDS if kind not in (need.price, "reserved")]
     found += [_changed(f"Pay {_KIND_WORDS[kind]}", need, {"price": kind}, near) for kind in kinds]
@@ -111,7 +113,7 @@ def changes(advice: Advice) -> tuple[Change, ...]:
     if not need.whole_nodes:
         found.append(_changed("Rent whole machines", need, {"whole_nodes": True}, near))
     more = {"users": need.users * 2} if need.users is not None else {"requests_per_s": need.demand * 2}
-    found.append(_changed("Twice the users" if need.users else "Twice the requests", need, more, asked.lineup))
+    found.append(_changed("Twice the users" if need.users else "Twice the requests", need, more, near))
     return tuple(found)
 
 
@@ -139,9 +141,15 @@ def full_words(asked: Table, at: int) -> str:
     return words(asked, at).replace("GPUs", f"× {card}", 1)
 
 
-def _all(advice: Advice, floor: str) -> Lineup:
+def _looser(advice: Advice, floor: str) -> Lineup:
+    """The offers that pass a looser floor, on the cards that come cheapest near the service level."""
+    asked, names = advice.table, [row[0] for row in advice.table.of("gpu")]
+    near = np.flatnonzero(asked.ratio <= 3)
+    ranked = dict.fromkeys(names[asked.offer[at]] for at in near[np.argsort(asked.cost[near], kind="stable")])
+    cards = set(list(ranked)[:_CARDS]) or set(names)
     length = min(advice.need.max_model_len, advice.model.max_model_len)
-    return lineup(advice.model, length, floor, advice.need.gpu)
+    found = lineup(advice.model, length, floor, advice.need.gpu)
+    return replace(found, offers=tuple(offer for offer in found.offers if offer.card.name in cards))
 
 
 def _nearby(asked: Table) -> Lineup:
@@ -206,7 +214,7 @@ def _formats(advice: Advice) -> Iterator[Rule]:
     size = advice.model.parameters
     if checkpoint_scheme(advice.model) is not None or _SMALL < size < _LARGE:
         return
-    asked = table(_all(advice, "any"), replace(advice.need, floor="any"))
+    asked = table(_looser(advice, "any"), replace(advice.need, floor="any"))
     rows = asked.of("quantization")
     best = cheapest(asked)
     small = size <= _SMALL

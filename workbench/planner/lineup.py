@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -23,7 +23,7 @@ from workbench.memory.ledger import Interval
 from workbench.performance.service import Service, service
 from workbench.planner.capacity import at_percentile, meets, met
 from workbench.planner.evaluate import Evaluation, Part, evaluate
-from workbench.planner.needs import Need, passes
+from workbench.planner.needs import FLOORS, Need, strictest
 from workbench.quantities import Estimate
 
 #: Replicas that are tried; beyond 16 in steps of about an eighth.
@@ -56,16 +56,16 @@ def cards() -> tuple[str, ...]:
     )
 
 
-def formats(model: Model, card: GPU, floor: str) -> list[tuple[str | None, str]]:
-    """Formats of weights and of the KV cache to try: what passes a floor and belongs together.
+def formats(model: Model, card: GPU, level: str) -> list[tuple[str | None, str]]:
+    """Formats of weights and of the KV cache that belong together and pass a floor, but no stricter one.
 
     A checkpoint that is quantised is taken as it is. A cache of lower precision goes with weights of lower precision,
     which save more and are measured to cost less.
 
     >>> formats(Model.from_config("meta-llama/Llama-3.1-8B-Instruct"), gpu("B200 SXM (HGX)"), "unmeasurable")
-    [(None, 'auto'), ('fp8', 'auto')]
+    [('fp8', 'auto')]
     >>> formats(Model.from_config("openai/gpt-oss-20b"), gpu("L40S"), "small")
-    [(None, 'auto'), (None, 'fp8')]
+    [(None, 'fp8')]
     """
     quantised = checkpoint_scheme(model) is not None
     weights = [None] if quantised else [None, "fp8", "awq", *(["nvfp4"] if "fp4" in card.supports else [])]
@@ -73,11 +73,11 @@ def formats(model: Model, card: GPU, floor: str) -> list[tuple[str | None, str]]
         (scheme, kv)
         for scheme in weights
         for kv in ("auto", "fp8")
-        if passes("weights", scheme, floor) and passes("kv", kv, floor) and (kv == "auto" or scheme or quantised)
+        if strictest(("weights", scheme), ("kv", kv)) == level and (kv == "auto" or scheme or quantised)
     ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Offer:
     """One deployment that starts: a row of a lineup.
 
@@ -101,6 +101,14 @@ class Offer:
         """The card."""
         return self.part.setup.card
 
+    @lru_cache(maxsize=8192)  # noqa: B019  (lives as long as the lineup, which is cached too)
+    def speeds(self, need: Need) -> tuple[Floats, Floats, Floats, Floats, Mask]:
+        """Chance, TTFT, TPOT, time of an answer, and whether all is met, at every number of :func:`counts`."""
+        service = self.service(need, np.array([need.load(int(count)) for count in counts(need)]))
+        ttft, tpot = (at_percentile(service, name, need.percentile) for name in ("ttft", "tpot"))
+        answer = service.ttft.value + (need.workload.osl - 1) * service.tpot.value
+        return met(service, need.slo), ttft, tpot, answer, meets(service, need.slo)
+
     def service(self, need: Need, loads: Floats) -> Service:
         """What requests see at each of some loads."""
         count = len(loads)
@@ -110,7 +118,7 @@ class Offer:
         return service(self.part.setup, numbers, tokens, need.of_one(1), load=loads)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lineup:
     """All deployments tried for a model, and those of them that start.
 
@@ -144,6 +152,19 @@ def lineup(model: Model, max_model_len: int, floor: str = "unmeasurable", only: 
     only : str, optional
         One card, whatever :func:`cards` says.
     """
+    order = list(FLOORS)
+    levels = [_level(model, max_model_len, level, only) for level in order[: order.index(floor) + 1]]
+    found = tuple(offer for level in levels for offer in level.offers)
+    starting = {offer.card.name for offer in found}
+    refused: dict[str, str] = {}
+    for level in levels:  # the last one that has any format of a card is of its smallest weights
+        refused |= {name: why for name, why in level.refused.items() if name not in starting}
+    return Lineup(model, found, sum(level.tried for level in levels), refused)
+
+
+@lru_cache(maxsize=64)
+def _level(model: Model, max_model_len: int, level: str, only: str | None) -> Lineup:
+    """The part of a lineup whose formats no stricter floor lets pass."""
     found: list[Offer] = []
     refused: dict[str, str] = {}
     tried = 0
@@ -156,11 +177,11 @@ def lineup(model: Model, max_model_len: int, floor: str = "unmeasurable", only: 
         for tries in (ways, [way for way in _ACROSS if card.gpus_per_node == way[0]]):
             if starting:
                 break
-            evaluations = _evaluations(model, card, tries, max_model_len, floor)
+            evaluations = _evaluations(model, card, tries, max_model_len, level)
             tried += sum(evaluation.choices.size for evaluation in evaluations)
             for evaluation in evaluations:
                 starting += _starting(evaluation)
-                if name not in refused and not starting:
+                if not starting:
                     refused[name] = _refusal(evaluation)
         found += starting
         if starting:
@@ -168,11 +189,11 @@ def lineup(model: Model, max_model_len: int, floor: str = "unmeasurable", only: 
     return Lineup(model, tuple(found), tried, refused)
 
 
-def _evaluations(model: Model, card: GPU, ways: Sequence[tuple[int, int]], length: int, floor: str) -> list[Evaluation]:
-    """One evaluation for each number of pipeline stages and format of the cache, the largest group first."""
+def _evaluations(model: Model, card: GPU, ways: Sequence[tuple[int, int]], length: int, level: str) -> list[Evaluation]:
+    """One evaluation for each number of pipeline stages and format of the cache, the largest group last."""
     made = []
-    tried = formats(model, card, floor)
-    for stages in sorted({way[1] for way in ways}, reverse=True):
+    tried = formats(model, card, level)
+    for stages in sorted({way[1] for way in ways}):
         for kv in dict.fromkeys(kv for _, kv in tried):
             grid: dict[str, Any] = {
                 "gpu": card,
@@ -281,17 +302,15 @@ def table(found: Lineup, need: Need) -> Table:
     """
     replicas = counts(need)
     shape = (len(found.offers), len(replicas))
-    loads = np.array([need.load(int(count)) for count in replicas])
-    columns = {name: np.zeros(shape) for name in ("probability", "ratio", "ttft", "tpot", "answer")}
+    bare = _only_speed(need)
+    columns = {name: np.zeros(shape) for name in ("probability", "ttft", "tpot", "answer")}
     good = np.zeros(shape, dtype=bool)
     gpus, spared = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     prices = np.full((3, *shape), np.nan)
     for i, offer in enumerate(found.offers):
-        service = offer.service(need, loads)
-        good[i], columns["probability"][i] = meets(service, need.slo), met(service, need.slo)
-        columns["ttft"][i] = at_percentile(service, "ttft", need.percentile)
-        columns["tpot"][i] = at_percentile(service, "tpot", need.percentile)
-        columns["answer"][i] = service.ttft.value + (need.workload.osl - 1) * service.tpot.value
+        *speeds, good[i] = offer.speeds(bare)
+        for column, speed in zip(columns.values(), speeds, strict=True):
+            column[i] = speed
         gpus[i] = paid(offer, replicas + need.spare, need.whole_nodes)
         spared[i] = paid(offer, replicas + 1, need.whole_nodes)
         if (usd := usd_per_month(offer.card, need.price)) is not None:
@@ -309,6 +328,11 @@ def table(found: Lineup, need: Need) -> Table:
         meets=good.reshape(-1),
         **{name: column.reshape(-1) for name, column in columns.items()},
     )
+
+
+def _only_speed(need: Need) -> Need:
+    """The same need where only what speed depends on is kept: money is reckoned again without it."""
+    return replace(need, usd_per_month=None, gpu=None, gpus=None, spare=False, whole_nodes=False, price="on_demand")
 
 
 def paid(offer: Offer, replicas: Any, whole_nodes: bool) -> Any:

@@ -169,6 +169,16 @@ def passes(kind: str, name: str | None, floor: str) -> bool:
     return order.index(FORMATS.get((kind, name), "any")) <= order.index(floor)
 
 
+def strictest(*formats: tuple[str, str | None]) -> str:
+    """The strictest floor that lets all of some formats pass.
+
+    >>> strictest(("weights", "fp8"), ("kv", "auto")), strictest(("weights", "fp8"), ("kv", "fp8"))
+    ('unmeasurable', 'small')
+    """
+    order = list(FLOORS)
+    return order[max(order.index(FORMATS.get(each, "any")) for each in formats)]
+
+
 def _positive(name: str, value: Any) -> None:
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
     if not good:
