@@ -71,7 +71,9 @@ class Advice:
     @cached_property
     def why(self) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
         """Of each plan, its reasons and its trade-offs."""
-        return tuple((tuple(reasons(p, self.table)), tuple(tradeoffs(p, self.plans))) for p in self.plans)
+        return tuple(
+            (tuple(reasons(p, self.table, self.plans[0])), tuple(tradeoffs(p, self.plans))) for p in self.plans
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

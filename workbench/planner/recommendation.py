@@ -100,6 +100,12 @@ class Recommendation:
         return Estimate(*(float(x[0]) for x in (interval.value, interval.low, interval.high)), found.basis)
 
     @property
+    def answer(self) -> float:
+        """Mean time of a whole answer [s]."""
+        found = self._service
+        return float(found.ttft.value[0] + (self.need.workload.osl - 1) * found.tpot.value[0])
+
+    @property
     def probability(self) -> float:
         """That the service level is met while all replicas but the spare run."""
         return float(met(self._service, self.need.slo)[0])
@@ -274,9 +280,24 @@ def quality_words(offer: Offer) -> str | None:
 _KIND = {"quantization": "weights", "kv_cache_dtype": "kv"}
 
 
-def reasons(chosen: Recommendation, asked: Table) -> list[str]:
-    """Why this division, format and number of replicas: what the next smaller or plainer choice would take."""
+def reasons(chosen: Recommendation, asked: Table, first: Recommendation | None = None) -> list[str]:
+    """Why this division, format and number of replicas: what the next smaller or plainer choice would take.
+
+    Parameters
+    ----------
+    chosen : Recommendation
+    asked : Table
+    first : Recommendation, optional
+        The first plan of the advice, beside which a safer or faster one is put.
+    """
     found = []
+    if first is not None and first is not chosen and first.need == chosen.need:
+        if any(title.startswith("Safest") for title in chosen.titles):
+            was, now = (f"{100 * plan.probability:.0f} %" for plan in (first, chosen))
+            found.append(f"A chance of {now} to meet the service level; the {first.titles[0].lower()} has {was}.")
+        if any(title.startswith("Fastest") for title in chosen.titles):
+            was, now = (show_seconds(plan.answer) for plan in (first, chosen))
+            found.append(f"A whole answer takes {now} on average; the {first.titles[0].lower()} takes {was}.")
     offer, plan = chosen.offer, chosen.plan
     here = offer.deployment
     fields = ("gpu", "quantization", "kv_cache_dtype", "tensor_parallel_size", "pipeline_parallel_size")
@@ -287,13 +308,13 @@ def reasons(chosen: Recommendation, asked: Table) -> list[str]:
         found.append(
             f"Fewer than {here.gpus} {offer.card.name} do not hold the weights and one request of that length."
         )
-    elif here.gpus > 1:
-        found.append(f"{here.gpus} GPUs a replica: {_instead(asked, every, smaller, 'fewer')}.")
+    elif here.gpus > 1 and (told := _instead(asked, every, smaller, "fewer", chosen)):
+        found.append(f"{here.gpus} GPUs a replica: {told}.")
     plainer = [row for row in every if row[0] == mine[0] and row[1] is None and row[1:3] != mine[1:3]]
     if here.quantization is not None:
-        told = (
-            _instead(asked, every, plainer, "unquantised") if plainer else "unquantised weights do not fit on this card"
-        )
+        told = "unquantised weights do not fit on this card"
+        if plainer:
+            told = _instead(asked, every, plainer, "unquantised", chosen) or "unquantised would do for the same money"
         found.append(f"{plan.setup.scheme.title if plan.setup else ''} weights: {told}.")
     load = chosen.need.load(chosen.replicas)
     unit = "a second" if chosen.need.users is None else "at once"
@@ -305,12 +326,17 @@ def reasons(chosen: Recommendation, asked: Table) -> list[str]:
     return found
 
 
-def _instead(asked: Table, every: Sequence[tuple[Any, ...]], others: Sequence[tuple[Any, ...]], word: str) -> str:
-    """What some other offers would take."""
+def _instead(
+    asked: Table, every: Sequence[tuple[Any, ...]], others: Sequence[tuple[Any, ...]], word: str, chosen: Recommendation
+) -> str:
+    """What some other offers would take; empty where that is not more than the plan chosen for another reason."""
     rows = np.isin(asked.offer, [i for i, row in enumerate(every) if row in set(others)])
     good = rows & asked.meets & np.isfinite(asked.cost)
     if good.any():
         at = int(np.argmin(np.where(good, asked.cost, np.inf)))
+        own = chosen.usd_per_month
+        if own is not None and asked.cost[at] <= own.value:
+            return ""
         return f"{word} would take {asked.gpus[at]} GPUs and {show_usd(asked.cost[at])} a month"
     at = int(np.argmin(np.where(rows, asked.ratio, np.inf)))
     return f"{word} would miss the service level at any number (nearest: {closest(asked, at)})"
@@ -345,8 +371,8 @@ def tradeoffs(chosen: Recommendation, others: Sequence[Recommendation]) -> list[
     chance = chosen.probability
     if chosen.meets and chance < 0.85:
         found.append(
-            f"The chance to miss the service level is about {round((1 - chance) * 10)} in 10, so wide is the estimate."
-            " Measure before buying."
+            f"About {round((1 - chance) * 10)} in 10 that it misses the service level: so wide is the estimate. Measure"
+            " before buying."
         )
     if told := quality_words(chosen.offer):
         found.append(told)
