@@ -30,6 +30,8 @@ _KIND_WORDS = {
     "reserved_1y": "reserved for a year",
     "reserved_3y": "reserved for three years",
 }
+#: The format of a kind that another engine loads where it does not load vLLM's own.
+_INSTEAD = {("tensorrt-llm", "fp8"): "fp8_block"}
 _FOUR_BIT = {"awq", "nvfp4", "mxfp4"}
 
 
@@ -256,7 +258,9 @@ def _engines(advice: Advice) -> Iterator[Rule]:
     }
     told, lacking = {}, ""
     for engine, title in (("vllm", "vLLM"), ("sglang", "SGLang"), ("tensorrt-llm", "TensorRT-LLM")):
-        other = plan(advice.model, first.offer.card, workload=first.plan.workload, engine=engine, **shared)
+        scheme = _INSTEAD.get((engine, shared["quantization"]), shared["quantization"])
+        fields = {**shared, "quantization": scheme}
+        other = plan(advice.model, first.offer.card, workload=first.plan.workload, engine=engine, **fields)
         if (speed := other.performance()) is not None:
             told[title] = speed.tpot
         elif title == "TensorRT-LLM":
@@ -266,9 +270,9 @@ def _engines(advice: Advice) -> Iterator[Rule]:
         yield Rule(rule, None, f"The first plan's deployment cannot be planned for TensorRT-LLM: {lacking}.")
         return
     times = ", ".join(f"{title} {show_seconds(tpot.value)}" for title, tpot in told.items())
-    faster = told["TensorRT-LLM"].value < told["vLLM"].value
-    clear = told["TensorRT-LLM"].high < told["vLLM"].low
-    verdict = "beyond the intervals" if clear else "within the intervals, so a measurement must decide"
+    least, own = told["TensorRT-LLM"], told["vLLM"]
+    faster = True if least.high < own.low else False if own.high < least.low else None
+    verdict = "within the intervals, so a measurement must decide" if faster is None else "beyond the intervals"
     yield Rule(
         rule,
         faster,
