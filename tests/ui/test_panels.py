@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -32,6 +33,9 @@ from workbench.ui.panel import STATIC, Panel, Throttle, joined_module
 #: Playwright brings one.
 NODE = str(Path(playwright.__file__).parent / "driver" / ("node.exe" if sys.platform == "win32" else "node"))
 SCRIPTS = sorted(path.name for path in STATIC.glob("*.js") if path.name != "shared.js")
+#: What several panels import, besides the shared module.
+PARTS = sorted(f"parts/{path.name}" for path in STATIC.glob("parts/*.js"))
+STANDING_ALONE = {"parts/address.js", "parts/asking.js"}
 
 
 def sent_by(panel: Panel) -> list[dict[str, Any]]:
@@ -52,23 +56,29 @@ def planner() -> PlannerPanel:
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_panel_is_one_module_that_parses(script: str, tmp_path: Path) -> None:
     text = joined_module(script)
-    assert 'from "./shared.js"' not in text
+    assert not re.search(r"^import ", text, re.MULTILINE)
     assert text.count("export default") == 1
+    # A part that several others import is there once.
+    assert len(re.findall(r"^const _\w+ = \(\(\) => \{$", text, re.MULTILINE)) == text.count("\n})();\n")
+    assert text.count("const _shared = ") == 1
     file = tmp_path / "panel.mjs"
     file.write_text(text, encoding="utf-8")
     done = subprocess.run([NODE, "--check", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_a_panel_imports_what_it_uses_and_nothing_else(script: str) -> None:
-    text = (STATIC / script).read_text(encoding="utf-8")
-    head, body = text.split('from "./shared.js";', 1)
-    names = [name.strip() for name in head.split("{")[1].split("}")[0].split(",") if name.strip()]
-    shared = (STATIC / "shared.js").read_text(encoding="utf-8")
-    for name in names:
-        assert f"export const {name} " in shared or f"export function {name}(" in shared, name
-        assert name in body, f"{name} is imported in vain"
+@pytest.mark.parametrize("script", [*SCRIPTS, *PARTS])
+def test_a_script_imports_what_it_uses_and_nothing_else(script: str) -> None:
+    path = STATIC / script
+    text = path.read_text(encoding="utf-8")
+    imports = re.findall(r'^import \{([^}]*)\} from "([\w./]+)";$', text, re.MULTILINE)
+    body = re.sub(r'^import \{[^}]*\} from "[\w./]+";$', "", text, flags=re.MULTILINE)
+    assert imports or script in STANDING_ALONE
+    for names, target in imports:
+        exported = (path.parent / target).read_text(encoding="utf-8")
+        for name in filter(None, (name.strip() for name in names.split(","))):
+            assert re.search(rf"^export (const|function|async function) {name}\b", exported, re.MULTILINE), name
+            assert re.search(rf"(?<!\w)(?<!\w\.){name}\b", body), f"{name} is imported in vain"
 
 
 def test_numbers_are_written_as_people_read_them(tmp_path: Path) -> None:
@@ -280,7 +290,8 @@ def test_the_notebook_of_the_app_is_light() -> None:
     code = (
         "import json, sys; nb = json.load(open(sys.argv[1]));"
         "[exec(''.join(c['source'])) for c in nb['cells'] if c['cell_type'] == 'code'];"
-        "print([m for m in ('pandas', 'plotly', 'torch', 'httpx', 'huggingface_hub') if m in sys.modules])"
+        # plotly is being loaded meanwhile, beside the page.
+        "print([m for m in ('pandas', 'torch', 'httpx', 'huggingface_hub') if m in sys.modules])"
     )
     notebook = Path(__file__).parents[2] / "notebooks" / "planner.ipynb"
     done = subprocess.run([sys.executable, "-c", code, str(notebook)], capture_output=True, text=True, check=True)

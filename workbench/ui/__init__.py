@@ -13,27 +13,33 @@ from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
     "AccuracyPanel": "workbench.ui.accuracy",
+    "ComparePanel": "workbench.ui.compare",
     "ComparisonPanel": "workbench.ui.comparison",
     "EnvironmentsPanel": "workbench.ui.environments",
     "ErrorChart": "workbench.ui.error_chart",
     "GpuTable": "workbench.ui.gpus",
     "Panel": "workbench.ui.panel",
+    "PlannerPages": "workbench.ui.pages",
     "PlannerPanel": "workbench.ui.planner",
     "QuantizePanel": "workbench.ui.quantize",
     "ServePanel": "workbench.ui.serve",
+    "Tabs": "workbench.ui.tabs",
 }
 __all__ = sorted(_PUBLIC)
 
 if TYPE_CHECKING:
     from workbench.ui.accuracy import AccuracyPanel
+    from workbench.ui.compare import ComparePanel
     from workbench.ui.comparison import ComparisonPanel
     from workbench.ui.environments import EnvironmentsPanel
     from workbench.ui.error_chart import ErrorChart
     from workbench.ui.gpus import GpuTable
+    from workbench.ui.pages import PlannerPages
     from workbench.ui.panel import Panel
     from workbench.ui.planner import PlannerPanel
     from workbench.ui.quantize import QuantizePanel
     from workbench.ui.serve import ServePanel
+    from workbench.ui.tabs import Tabs
 
 
 def __getattr__(name: str) -> Any:

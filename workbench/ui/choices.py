@@ -10,7 +10,7 @@ from typing import Any
 from workbench import hardware
 from workbench.architecture import Model, catalog
 from workbench.datafiles import read_rows
-from workbench.deployment import SHARES, Deployment, Workload
+from workbench.deployment import SHARES, Deployment, ServiceLevel, Workload
 from workbench.engines.engine import Engine
 from workbench.engines.registry import REGISTRY
 from workbench.engines.tables import parse
@@ -18,6 +18,7 @@ from workbench.engines.vllm import versions
 from workbench.errors import InvalidInput, UnknownName
 from workbench.formats import GGUF, SCHEMES, obstacle
 from workbench.kv_formats import KV_FORMATS
+from workbench.planner.presets import Preset, longest_request, presets
 from workbench.quantities import GIB
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
@@ -51,9 +52,19 @@ DEFAULTS: Mapping[str, Any] = {
     "isl": 1024,
     "osl": 256,
     "concurrency": 16,
+    "isl_cv": 0,
+    "osl_cv": 0,
+    "prefix_hit": 0,
+    "ttft": None,
+    "tpot": None,
+    "output_tokens_per_s": None,
+    "percentile": 50,
 }
-WORKLOAD = ("isl", "osl", "concurrency")
-ENGINE = tuple(name for name in DEFAULTS if name not in {"model", "config", "gpu", "own_gpu", *WORKLOAD})
+WORKLOAD = ("isl", "osl", "concurrency", "isl_cv", "osl_cv", "prefix_hit")
+#: What may be asked; ``percentile`` says of how many of the requests.
+SERVICE_LEVEL = ("ttft", "tpot", "output_tokens_per_s")
+_NOT_ENGINE = {"model", "config", "gpu", "own_gpu", *WORKLOAD, *SERVICE_LEVEL, "percentile"}
+ENGINE = tuple(name for name in DEFAULTS if name not in _NOT_ENGINE)
 
 #: A card between an RTX 4090 and an L40S, to start one's own from.
 OWN_GPU: Mapping[str, Any] = {
@@ -102,6 +113,13 @@ LABELS = {
     "isl": "The number of input tokens",
     "osl": "The number of output tokens",
     "concurrency": "The number of concurrent requests",
+    "isl_cv": "The spread of the input",
+    "osl_cv": "The spread of the output",
+    "prefix_hit": "The share that the prefix cache holds",
+    "ttft": "The time asked to the first token",
+    "tpot": "The time asked per output token",
+    "output_tokens_per_s": "The rate asked",
+    "percentile": "The share of requests",
 }
 
 
@@ -199,7 +217,26 @@ def options() -> Mapping[str, Any]:
         "kv_dtypes": own["kv_dtypes"],
         "own_gpu": dict(OWN_GPU),
         "own_gpu_fields": OWN_GPU_FIELDS,
+        "percentiles": [
+            {"value": 50, "label": "On average"},
+            *({"value": share, "label": f"For {share} % of requests"} for share in (90, 95, 99)),
+        ],
+        "presets": [_preset_option(preset) for preset in presets().values()],
     }
+
+
+#: What a preset may assume, as the page says it; how many requests there are is the reader's own to say.
+_ASSUMED = {"isl": "input length", "isl_cv": "spread", "osl_cv": "spread", "prefix_hit": "no cached prefixes"}
+
+
+def _preset_option(preset: Preset) -> dict[str, Any]:
+    """A workload to start from, and a context that holds nearly all of its requests."""
+    workload = {name: getattr(preset.workload, name) for name in WORKLOAD}
+    assumed = dict.fromkeys(_ASSUMED[name] for name in preset.assumed if name in _ASSUMED)
+    told = f"Lengths: {preset.origin}." + (f" Assumed: {', '.join(assumed)}." if assumed else "")
+    context = 1 << (longest_request(preset.workload) - 1).bit_length()
+    fields = {"id": preset.id, "title": preset.title, "source": preset.source, "told": told}
+    return {**fields, "workload": workload, "context": context}
 
 
 def checked(choice: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,7 +259,7 @@ def checked(choice: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("config", "own_gpu"):
         if whole[name] is not None and not isinstance(whole[name], Mapping):
             raise InvalidInput(f"{name} must hold fields and values, or be left out")
-    for name in (*WORKLOAD, *ENGINE):
+    for name in (*WORKLOAD, *SERVICE_LEVEL, "percentile", *ENGINE):
         value = whole[name]
         if isinstance(value, float) and value.is_integer() and name not in SHARES:
             whole[name] = int(value)  # JSON does not tell 8 from 8.0
@@ -233,6 +270,7 @@ def checked(choice: Mapping[str, Any]) -> dict[str, Any]:
         if whole[name] is not None and not isinstance(whole[name], bool):
             raise InvalidInput(f"{name} must be on or off")
     Workload(**{name: whole[name] for name in WORKLOAD})
+    service_level(whole)
     Deployment(**{name: whole[name] for name in ENGINE})
     return whole
 
@@ -257,6 +295,15 @@ def arguments(choice: Mapping[str, Any]) -> tuple[Model, hardware.GPU | str, dic
     workload = Workload(**{name: choice[name] for name in WORKLOAD})
     settings = {name: choice[name] for name in ENGINE if choice[name] != DEFAULTS[name] or name == "max_model_len"}
     return model, card, settings, workload
+
+
+def service_level(choice: Mapping[str, Any]) -> ServiceLevel:
+    """What a whole choice asks for.
+
+    >>> service_level({**DEFAULTS, "tpot": 0.05})
+    ServiceLevel(ttft=None, tpot=0.05, output_tokens_per_s=None, percentile=50)
+    """
+    return ServiceLevel(**{name: choice[name] for name in (*SERVICE_LEVEL, "percentile")})
 
 
 def own_gpu(fields: Mapping[str, Any]) -> hardware.GPU:

@@ -1,9 +1,9 @@
 """The base of every panel: one module and one style sheet for the page, and errors that become sentences.
 
-anywidget takes a single JavaScript module per widget. Panels share ``static/shared.js`` and
-``static/shared.css`` by concatenation when the class is created: the panel's own file begins with an ordinary
-``import … from "./shared.js"``, which editors, node and the tests follow, and which :func:`joined_module`
-replaces by the shared file. There is no build step and nothing is fetched by the page.
+anywidget takes a single JavaScript module per widget. Panels share ``static/shared.js``, the files of
+``static/parts`` and ``static/shared.css`` by concatenation when the class is created: a panel's own file begins with
+ordinary ``import … from "./shared.js"`` lines, which editors, node and the tests follow, and which
+:func:`joined_module` replaces by the files they name. There is no build step and nothing is fetched by the page.
 """
 
 from __future__ import annotations
@@ -22,24 +22,42 @@ import traitlets
 from workbench.errors import WorkbenchError
 
 STATIC = Path(__file__).parent / "static"
-_IMPORT = re.compile(r'^import\s*\{([^}]*)\}\s*from\s*"\./shared\.js";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import\s*\{([^}]*)\}\s*from\s*"(\.{1,2}/[\w./]+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:const|let|function|async function|class) )", re.MULTILINE)
+_EXPORTED = re.compile(r"^export (?:const|let|function|async function|class) (\w+)", re.MULTILINE)
 
 log = logging.getLogger(__name__)
 
 
 def joined_module(script: str) -> str:
-    """The shared module and a panel's own as one ES module with one default export.
+    """A panel's file and all it imports as one ES module with one default export.
 
-    The shared part keeps a scope of its own and hands over only the names that the panel imports.
+    Every imported file keeps a scope of its own, is there once, and hands over only what it exports.
     """
-    own = (STATIC / script).read_text(encoding="utf-8")
-    line = _IMPORT.search(own)
-    if line is None:
-        raise ValueError(f'{script} needs one `import {{ … }} from "./shared.js";`')
-    names = line[1]
-    shared = _EXPORT.sub("", (STATIC / "shared.js").read_text(encoding="utf-8"))
-    return f"const {{{names}}} = (() => {{\n{shared}\nreturn {{{names}}};\n}})();\n" + _IMPORT.sub("", own)
+    path = STATIC / script
+    scopes: dict[Path, str] = {}
+    own = _joined(path, scopes)
+    if not scopes:
+        raise ValueError(f'{script} needs an `import {{ … }} from "./shared.js";`')
+    return "".join(scopes.values()) + own
+
+
+def _joined(path: Path, scopes: dict[Path, str]) -> str:
+    """The text of a file, its imports taken from scopes, which the files it imports are added to."""
+
+    def taken(line: re.Match[str]) -> str:
+        target = (path.parent / line[2]).resolve()
+        if target not in scopes:
+            text = _joined(target, scopes)
+            body, names = _EXPORT.sub("", text), ", ".join(_EXPORTED.findall(text))
+            scopes[target] = f"const {_scope(target)} = (() => {{\n{body}\nreturn {{{names}}};\n}})();\n"
+        return f"const {{{line[1]}}} = {_scope(target)};\n"
+
+    return _IMPORT.sub(taken, path.read_text(encoding="utf-8"))
+
+
+def _scope(path: Path) -> str:
+    return "_" + "_".join(path.relative_to(STATIC.resolve()).with_suffix("").parts)
 
 
 class Refused(traitlets.TraitError):
@@ -78,7 +96,7 @@ class Panel(anywidget.AnyWidget):
     from_page: ClassVar[frozenset[str]] = frozenset()
 
     problems = traitlets.Dict(value_trait=traitlets.Unicode(), key_trait=traitlets.Unicode()).tag(sync=True)
-    request = traitlets.Int(0, min=0).tag(sync=True)
+    request = traitlets.Int(0, min=0).tag(sync=True, echo_update=False)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

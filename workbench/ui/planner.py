@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
@@ -12,10 +12,18 @@ from workbench.engines.registry import engine
 from workbench.errors import WorkbenchError
 from workbench.quantities import show_usd
 from workbench.ui import choices
-from workbench.ui.panel import Panel, Refused, log, sentence
+from workbench.ui.answering import AnsweringPanel
+from workbench.ui.kept import KeepsPlans
+from workbench.ui.panel import sentence
+from workbench.ui.plain import plain
+from workbench.ui.plan_chart import LEGEND
+
+if TYPE_CHECKING:
+    from workbench.planner.curve import Curve
+    from workbench.ui.plan_chart import PlanChart
 
 
-class PlannerPanel(Panel):
+class PlannerPanel(KeepsPlans, AnsweringPanel):
     """Pick a model, a GPU and the engine's settings; see fit, speed and cost.
 
     An ordinary widget: observe ``answer``, link ``choice``, put it in a ``VBox``.
@@ -25,7 +33,8 @@ class PlannerPanel(Panel):
     url : bool
         Whether an app page keeps the choice in its address.
     **choice
-        Fields of the first choice, named as in ``wb.plan``: ``model``, ``gpu``, ``max_model_len``, ``isl`` …
+        Fields of the first choice, named as in ``wb.plan``: ``model``, ``gpu``, ``max_model_len``, ``isl`` …; and what
+        is asked of it, as in ``wb.ServiceLevel``: ``ttft``, ``tpot`` [s], ``output_tokens_per_s``.
 
     Attributes
     ----------
@@ -36,6 +45,10 @@ class PlannerPanel(Panel):
         The plan of that choice as ``plan.to_dict`` writes it, and the texts around it.
     plan : workbench.planner.Plan
         The plan itself.
+    plans : dict of str to dict
+        Choices kept by name, to be compared.
+    curve : dict
+        The throughput-latency curve, once the page has asked for its chart.
 
     Examples
     --------
@@ -48,72 +61,79 @@ class PlannerPanel(Panel):
     """
 
     script = "planner.js"
-    from_page: ClassVar[frozenset[str]] = frozenset({"choice"})
+    from_page: ClassVar[frozenset[str]] = frozenset({"choice", "plans", "narrow"})
+    defaults = choices.DEFAULTS
 
-    choice = traitlets.Dict(key_trait=traitlets.Unicode()).tag(sync=True)
-    answer = traitlets.Dict(read_only=True).tag(sync=True)
-    options = traitlets.Dict(read_only=True).tag(sync=True)
-    url = traitlets.Bool(False, read_only=True).tag(sync=True)
+    curve = traitlets.Dict(read_only=True).tag(sync=True)
+    #: The chart's widget, as anywidget refers to one; empty until the page has asked for it.
+    chart = traitlets.Unicode("", read_only=True).tag(sync=True)
+    narrow = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, *, url: bool = False, **choice: Any) -> None:
         self._plan: Any = None
-        self._planned_for: dict[str, Any] | None = None
-        self._serving_page = False
-        super().__init__()
-        self.set_trait("options", dict(choices.options()))
-        self.set_trait("url", url)
-        self.choice = choice
+        self._curve: Curve | None = None
+        self._chart: PlanChart | None = None
+        super().__init__(url=url, **choice)
 
     @property
     def plan(self) -> Any:
         """The plan of the present choice."""
         return self._plan
 
-    @traitlets.validate("choice")
-    def _plan_it(self, proposal: Any) -> dict[str, Any]:
-        before = dict(self._planned_for or choices.DEFAULTS)
-        proposed = {**before, **proposal["value"]}
-        try:
-            proposed = choices.checked(proposed)
-            if self._serving_page and proposed["model"] not in _offered(before["model"]):
-                # A page may choose from the list only: any other text would be a path on this machine.
-                raise Refused(f"unknown model {proposed['model']!r}; choose one from the list", "model")
-            if proposed != self._planned_for:
-                self._plan = _planned(proposed)
-        except Refused:
-            raise
-        except WorkbenchError as error:
-            words = sentence(WorkbenchError(choices.in_words(str(error))))
-            raise Refused(words, _field_of(error, before, proposed)) from error
-        except Exception as error:
-            # Whatever the planner trips over must leave the last good answer and a sentence in the page.
-            log.exception("the planner failed on %r", proposed)
-            raise Refused(sentence(error)) from error
-        self._planned_for = proposed
-        return proposed
+    def keep(self, name: str) -> None:
+        """Keep the present choice under a name, to be compared with others.
 
-    @traitlets.observe("choice")
-    def _answered(self, _change: Any) -> None:
-        with self.hold_sync():
-            self.problems = {}
-            self.set_trait("answer", answer(self._plan, self.choice))
+        Raises
+        ------
+        traitlets.TraitError
+            If there are too many, or the name is empty.
+        """
+        self.plans = {**self.plans, name: self.choice}
 
-    def set_state(self, sync_data: Mapping[str, Any]) -> bool:
-        """Take the page's choice; tell it which of its requests has been answered."""
-        self._serving_page = True
-        try:
-            refused = super().set_state(sync_data)
-        finally:
-            self._serving_page = False
-        # A choice changed and changed back is not sent at all; its request is, and wants its answer.
-        if "request" in sync_data and not refused:
-            self.problems = {}
-            self.send({"answered": self.request})
-        return refused
+    def _offered(self) -> Mapping[str, Any]:
+        return {**choices.options(), "legend": LEGEND}
 
+    def _checked(self, choice: Mapping[str, Any]) -> dict[str, Any]:
+        return choices.checked(choice)
 
-def _offered(present: str) -> set[str]:
-    return {option["value"] for option in choices.options()["models"]} | {present}
+    def _work_out(self, choice: Mapping[str, Any]) -> None:
+        self._plan, self._curve = _planned(choice), None
+
+    def _shown(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {**answer(self._plan, self.choice), "asked": [], "best": None}
+        if any(self.choice[name] is not None for name in choices.SERVICE_LEVEL):
+            found = self._curved()
+            shown["asked"] = asked(found, self.choice)
+            shown["best"] = plain(found.best.to_dict()) if found.best else None
+        return shown
+
+    def _curved(self) -> Curve:
+        """The curve of the present plan, computed when something first asks for it."""
+        if self._curve is None:
+            from workbench.planner.curve import curve
+
+            self._curve = curve(self._plan, choices.service_level(self.choice))
+        return self._curve
+
+    def _draw(self) -> None:
+        from workbench.planner.roofline_points import roofline
+
+        found, slo = self._curved(), choices.service_level(self.choice)
+        if self._plan.fits:
+            roof = roofline(self._plan)
+            if self._chart is None:
+                from workbench.ui.plan_chart import PlanChart
+
+                self._chart = PlanChart(found, slo, roof, narrow=self.narrow)
+                self.set_trait("chart", f"anywidget:{self._chart.widget.model_id}")
+            else:
+                self._chart.show(found, slo, roof)
+        self.set_trait("curve", plain({"points": [point.to_dict() for point in found.points]}))
+
+    @traitlets.observe("narrow")
+    def _turn(self, _change: Any) -> None:
+        if self._chart is not None:
+            self._chart.turn(self.narrow)
 
 
 def _planned(choice: Mapping[str, Any]) -> Any:
@@ -121,15 +141,6 @@ def _planned(choice: Mapping[str, Any]) -> Any:
 
     model, card, settings, workload = choices.arguments(choice)
     return plan(model, gpu=card, workload=workload, **settings)
-
-
-def _field_of(error: WorkbenchError, before: Mapping[str, Any], proposed: Mapping[str, Any]) -> str:
-    """The control that an error belongs to: one that has just changed and is named, or has just changed."""
-    changed = [name for name in proposed if proposed[name] != before.get(name)]
-    named = [name for name in changed if name in str(error)]
-    if len(named or changed) == 1:
-        return (named or changed)[0]
-    return next((name for name in proposed if name in str(error)), "")
 
 
 def answer(plan: Any, choice: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,6 +157,7 @@ def answer(plan: Any, choice: Mapping[str, Any]) -> dict[str, Any]:
         "where": "In memory" if on_cpu else "On each GPU" if plan.deployment.gpus > 1 else "On the GPU",
         "summary": summary(plan),
         "limits": [text[:1].upper() + text[1:] for text in plan.reasons[0 if plan.fits else 1 :]],
+        "name": name(plan),
         "python": choices.python(choice),
         "max_context": plan.model.max_model_len,
         "max_model_len": plan.deployment.max_model_len or plan.model.max_model_len,
@@ -156,11 +168,27 @@ def summary(plan: Any) -> str:
     """One sentence under the verdict."""
     if not plan.fits:
         return sentence(WorkbenchError(plan.reasons[0])) if plan.reasons else ""
+    price = plan.usd_per_hour
+    cost = f", about {show_usd(price.value)} an hour" if price else ""
+    return f"{name(plan)}{cost}."
+
+
+def name(plan: Any) -> str:
+    """What a plan is called unless somebody names it."""
     deployment = plan.deployment
     if cpu.is_cpu(deployment.gpu):
         where = "this machine's CPU"
     else:
         where = f"one {plan.card.name}" if deployment.gpus == 1 else f"{deployment.gpus} × {plan.card.name}"
-    price = plan.usd_per_hour
-    cost = f", about {show_usd(price.value)} an hour" if price else ""
-    return f"{plan.model.id.rsplit('/', 1)[-1]} on {where}{cost}."
+    return f"{plan.model.id.rsplit('/', 1)[-1]} on {where}"
+
+
+def asked(found: Curve, choice: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the service level asks, what the plan gives, and whether that will do; nothing where it does not fit."""
+    lines = []
+    for field in choices.SERVICE_LEVEL:
+        if choice[field] is not None and found.chosen is not None:
+            value, limit = getattr(found.chosen.speed, field).value, choice[field]
+            met = value >= limit if field == "output_tokens_per_s" else value <= limit
+            lines.append({"field": field, "asked": limit, "value": value, "met": met})
+    return plain(lines)

@@ -1,7 +1,14 @@
 import {
   GIB, basisTag, checkbox, code, combobox, duration, field, gib, h, inApp, interval, listen, milliseconds, mount, number,
-  numberBox, percent, powers, segments, select, short, table, tokens, uid, usd, watchKernel, whole,
+  numberBox, percent, select, short, table, tokens, uid, usd, watchKernel, whole,
 } from "./shared.js";
+import { addressBook } from "./parts/address.js";
+import { asking } from "./parts/asking.js";
+import { chartPlace } from "./parts/chart.js";
+import { csvButton, printButton } from "./parts/download.js";
+import { doublings, form } from "./parts/form.js";
+import { paperLines } from "./parts/paper.js";
+import { presetField, serviceFields, serviceWords, workloadFields, workloadWords } from "./parts/workload.js";
 
 // The planner: choices left, answer right. The page keeps a draft of the choice, sends it whole, and draws
 // whatever answer comes back. Python does the arithmetic and refuses what cannot be.
@@ -24,45 +31,6 @@ const titles = {
 };
 
 const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
-
-const doublings = (from, to) => {
-  const list = [];
-  for (let n = from; n < to; n *= 2) list.push(n);
-  return [...list, to];
-};
-
-// ---- the choice in the page's address ------------------------------------------------------------------
-
-const numeric = /^-?\d+(\.\d+)?$/;
-
-/** The choice that an address holds; fields the panel does not know are left alone (Voila's token). */
-export function choiceFromUrl(search, known) {
-  const choice = {};
-  for (const [name, text] of new URLSearchParams(search)) {
-    if (!(name in known)) continue;
-    if (text === "") choice[name] = null;
-    else if (text === "true" || text === "false") choice[name] = text === "true";
-    else if (text.startsWith("{")) {
-      try {
-        choice[name] = JSON.parse(text);
-      } catch {
-        choice[name] = text;
-      }
-    } else choice[name] = numeric.test(text) && name !== "model" && name !== "gpu" ? Number(text) : text;
-  }
-  return choice;
-}
-
-/** The address for a choice: what differs from the defaults, and no token. */
-export function urlFromChoice(choice, defaults) {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(choice)) {
-    if (name !== "model" && name !== "gpu" && JSON.stringify(value) === JSON.stringify(defaults[name])) continue;
-    query.set(name, value == null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
-  }
-  // Slashes and colons are safe in a query, and an address a person can read is one they will share.
-  return `?${query.toString().replaceAll("%2F", "/").replaceAll("%3A", ":")}`;
-}
 
 // ---- pieces of the answer ------------------------------------------------------------------------------
 
@@ -203,45 +171,94 @@ function speedTable(performance, workload) {
   );
 }
 
+// ---- what is asked, what is taken along ------------------------------------------------------------------
+
+const asked = {
+  ttft: ["to the first token", duration, "at most"],
+  tpot: ["per output token", milliseconds, "at most"],
+  output_tokens_per_s: ["output tokens/s", whole, "at least"],
+};
+
+function askedLines(lines, percentile) {
+  const of = percentile === 50 ? "" : ` for ${percentile} % of requests`;
+  return h(
+    "ul",
+    { class: "wb-service" },
+    lines.map((line) => {
+      const [what, format, bound] = asked[line.field];
+      return h(
+        "li",
+        { "data-met": String(line.met) },
+        h("span", { class: "wb-icon", "aria-hidden": "true" }, line.met ? "✓" : "✕"),
+        h("span", {}, `${format(line.value)} ${what}${line.field === "output_tokens_per_s" ? "" : of}; asked: ${bound} ${format(line.asked)}`, h("span", { class: "wb-hidden" }, line.met ? ", met" : ", missed")),
+      );
+    }),
+  );
+}
+
+function bestSentence(best, chosen) {
+  if (!best) return "The service level is met with no number of requests at once.";
+  const speed = `${whole(best.output_tokens_per_s.value)} tokens/s`;
+  if (best.concurrency === chosen) return `The service level is met, with the highest rate at just these ${whole(chosen)} requests at once: ${speed}.`;
+  return `The service level is met up to about ${whole(best.concurrency)} requests at once: ${speed}.`;
+}
+
+const schemeName = (plan) => plan.deployment.quantization ?? "as the checkpoint is";
+
+/** What was chosen, in words: on paper there are no controls. */
+function chosenLines(got, choice) {
+  const { deployment, workload, engine_version, model } = got.plan;
+  return [
+    ["Model", model],
+    ["Hardware", `${whole(deployment.tensor_parallel_size * deployment.pipeline_parallel_size * deployment.data_parallel_size)} × ${got.card}`],
+    ["Engine", `${got.engine} ${engine_version}, weights ${schemeName(got.plan)}, KV cache ${deployment.kv_cache_dtype}`],
+    ["Context length", `${whole(got.max_model_len)} tokens`],
+    ["Workload", workloadWords(workload)],
+    ["Service level", serviceWords(choice)],
+  ];
+}
+
+/** The plan's figures as rows of a table. */
+function figureRows(got, choice) {
+  const { plan } = got;
+  const rows = [["figure", "value", "low", "high", "unit", "rests on"]];
+  for (const [name, text] of chosenLines(got, choice)) rows.push([name, text]);
+  rows.push(["Verdict", titles[plan.verdict] ?? plan.verdict]);
+  const add = (name, estimate, unit, scale = 1) => estimate && rows.push([name, estimate.value / scale, estimate.low / scale, estimate.high / scale, unit, estimate.basis]);
+  for (const [key, name] of parts) add(name, plan.memory?.[key], "GiB", GIB);
+  add("KV cache, tokens", plan.memory?.kv_cache_tokens, "tokens");
+  add("Requests of full length at once", plan.memory?.max_concurrency, "requests");
+  add("Time to first token", plan.performance?.ttft, "s");
+  add("Time per output token", plan.performance?.tpot, "s");
+  add("Output tokens per second", plan.performance?.output_tokens_per_s, "tokens/s");
+  add("Per million output tokens", plan.performance?.usd_per_million_tokens, "USD");
+  add("List price", plan.usd_per_hour, "USD/h");
+  return rows;
+}
+
+function curveRows(points) {
+  const names = ["ttft", "tpot", "output_tokens_per_s", "usd_per_million_tokens"];
+  const units = { ttft: " [s]", tpot: " [s]", output_tokens_per_s: "", usd_per_million_tokens: "" };
+  return [
+    ["concurrency", ...names.flatMap((name) => [`${name}${units[name]}`, `${name}_low`, `${name}_high`]), "meets"],
+    ...points.map((point) => [point.concurrency, ...names.flatMap((name) => [point[name]?.value, point[name]?.low, point[name]?.high]), point.meets]),
+  ];
+}
+
 // ---- the panel -----------------------------------------------------------------------------------------
 
-function panel(root, model) {
+function panel(root, model, context) {
   root.classList.add("wb-planner");
   const options = model.get("options");
   const defaults = options.defaults;
   const useUrl = model.get("url") && inApp();
-  let draft = { ...defaults, ...model.get("choice") };
-  let request = model.get("request");
-  let waiting = false; // an answer is due
-  let dirty = false; // the draft moved on meanwhile
   const watch = watchKernel(model, root);
-
-  // -- sending: one request in flight, the newest draft after it (coalesced, never debounced)
-  const send = () => {
-    if (waiting) {
-      dirty = true;
-      return;
-    }
-    waiting = true;
-    dirty = false;
-    request += 1;
-    model.set({ choice: { ...draft }, request });
-    model.save_changes();
-    watch.sent();
-  };
-  const change = (fields) => {
-    draft = { ...draft, ...fields };
-    send();
-  };
-  const set = (name) => (value) => change({ [name]: value });
-  const answered = () => {
-    waiting = false;
-    watch.answered();
-    if (dirty) send();
-  };
+  const ask = asking(model, watch, defaults);
+  const { draft, change } = ask;
+  const controls = form(change);
+  const { fields, set, simple } = controls;
 
   // -- choices
-  const fields = {};
   const picker = (name, label, choices, hint) => {
     const control = combobox((value) => {
       if (value === OWN) openOwn(name);
@@ -255,51 +272,29 @@ function panel(root, model) {
   const gpuChoices = [...options.gpus, { value: OWN, label: "Your own GPU …", detail: "memory, bandwidth, TFLOPS", search: "own custom other" }];
   const modelChoices = [...options.models, { value: OWN, label: "Your own config.json …", detail: "paste or drop a file", search: "own custom paste file" }];
 
-  const simple = (name, label, control, extra = {}) => {
-    const element = field(label, control, extra);
-    fields[name] = { root: element, show: control.show };
-    return element;
-  };
   const counts = [1, 2, 4, 8].map((n) => ({ value: n, label: String(n) }));
-  const parallel = segments("tensor parallel size", counts, set("tensor_parallel_size"));
-  const parallelField = h(
-    "div",
-    { class: "wb-field" },
-    h("div", { class: "wb-label", id: `${parallel.id}-label` }, h("span", {}, "GPUs (tensor parallel)")),
-    parallel,
-    h("p", { class: "wb-problem", hidden: true }),
-  );
-  parallel.setAttribute("aria-labelledby", `${parallel.id}-label`);
-  parallelField.problem = (text) => {
-    const message = parallelField.lastChild;
-    message.hidden = !text;
-    message.textContent = text ?? "";
-    parallelField.classList.toggle("wb-invalid", Boolean(text));
-  };
-  fields.tensor_parallel_size = { root: parallelField, show: parallel.show };
+  const parallelField = controls.segments("tensor_parallel_size", "GPUs (tensor parallel)", counts);
 
   // Another engine loads other formats and lacks some settings: what it does not have goes back to its default.
   const engineOf = (name) => options.engines.find((engine) => engine.value === name) ?? options.engines[0];
   function chooseEngine(name) {
     const next = engineOf(name);
     const fresh = Object.fromEntries(next.lacks.map((field) => [field, defaults[field]]));
-    if (!next.schemes.some((scheme) => scheme.value === draft.quantization) || (next.scheme && draft.quantization == null)) fresh.quantization = next.scheme;
-    if (!next.kv_dtypes.some((kind) => kind.value === draft.kv_cache_dtype)) fresh.kv_cache_dtype = "auto";
+    if (!next.schemes.some((scheme) => scheme.value === draft().quantization) || (next.scheme && draft().quantization == null)) fresh.quantization = next.scheme;
+    if (!next.kv_dtypes.some((kind) => kind.value === draft().kv_cache_dtype)) fresh.kv_cache_dtype = "auto";
     change({ ...fresh, engine: name, engine_version: null });
     showEngine();
   }
   const showEngine = () => {
-    const engine = engineOf(draft.engine);
+    const engine = engineOf(draft().engine);
     fields.quantization.choices = engine.schemes;
     fields.kv_cache_dtype.choices = engine.kv_dtypes;
     if (fields.engine_version) fields.engine_version.choices = engine.versions;
     for (const [name, { root: element }] of Object.entries(fields)) if (name in defaults) element.hidden = engine.lacks.includes(name);
   };
 
-  const context = powers("Context length", doublings(512, 131072), set("max_model_len"), { unit: "tokens" });
-  fields.max_model_len = { root: context, show: context.show };
-  const concurrency = powers("Concurrent requests", doublings(1, 1024), set("concurrency"));
-  fields.concurrency = { root: concurrency, show: concurrency.show };
+  const length = controls.slider("max_model_len", "Context length", doublings(512, 131072), { unit: "tokens" });
+  const preset = presetField(options.presets, change, draft);
 
   const utilization = h("input", { type: "range", class: "wb-slider", min: 0.5, max: 0.99, step: 0.01, id: uid("utilization") });
   const utilizationText = h("output", { for: utilization.id });
@@ -322,10 +317,9 @@ function panel(root, model) {
     return value == null ? "the engine’s default" : `${value} (the engine’s default)`;
   };
   const share = (name, label, placeholder) => simple(name, label, numberBox(set(name), { min: 0.05, max: 1, step: 0.01, placeholder }));
-  const eager = checkbox("Without CUDA graphs (enforce eager)", set("enforce_eager"));
-  fields.enforce_eager = { root: eager, show: eager.show };
+  const eager = controls.check("enforce_eager", "Without CUDA graphs (enforce eager)");
   const prefix = checkbox("Prefix caching", set("enable_prefix_caching"));
-  fields.enable_prefix_caching = { root: prefix, show: (value) => prefix.show(value ?? true) }; // on, unless said otherwise
+  controls.add("enable_prefix_caching", prefix, (value) => prefix.show(value ?? true)); // on, unless said otherwise
 
   const choices = h(
     "form",
@@ -337,17 +331,13 @@ function panel(root, model) {
     simple("engine", "Engine", select(options.engines, chooseEngine)),
     parallelField,
     simple("quantization", "Quantisation", select(options.schemes, set("quantization"))),
-    context,
-    concurrency,
-    h(
-      "div",
-      { class: "wb-row" },
-      simple("isl", "Input tokens", numberBox(set("isl"), { min: 1, step: 1 })),
-      simple("osl", "Output tokens", numberBox(set("osl"), { min: 1, step: 1 })),
-    ),
+    length,
+    preset,
+    ...workloadFields(controls),
+    serviceFields(controls, options.percentiles),
     h(
       "details",
-      { class: "wb-more" },
+      { class: "wb-more wb-engine" },
       h("summary", {}, "More engine options"),
       simple("kv_cache_dtype", "KV cache type", select(options.kv_dtypes, set("kv_cache_dtype"))),
       simple("gpu_memory_utilization", "GPU memory utilisation", utilization, { aside: utilizationText }),
@@ -379,10 +369,10 @@ function panel(root, model) {
   function openOwn(name) {
     const box = root.querySelector(name === "gpu" ? ".wb-own-gpu" : ".wb-own-model");
     box.hidden = false;
-    fields[name].show(draft[name]);
+    fields[name].show(draft()[name]);
     if (name === "gpu") {
-      fields.own_gpu.show(draft.own_gpu ?? options.own_gpu);
-      if (!draft.own_gpu) change({ own_gpu: { ...options.own_gpu } });
+      fields.own_gpu.show(draft().own_gpu ?? options.own_gpu);
+      if (!draft().own_gpu) change({ own_gpu: { ...options.own_gpu } });
     }
     const first = box.querySelector("input, textarea");
     first.focus();
@@ -396,7 +386,7 @@ function panel(root, model) {
       const input = h("input", { class: "wb-input", type: text ? "text" : "number", min: text ? null : 0, step: text ? null : "any", id: uid("own") });
       input.addEventListener("input", () => {
         const value = text ? input.value : input.value === "" ? null : Number(input.value);
-        change({ own_gpu: { ...options.own_gpu, ...draft.own_gpu, [name]: value } });
+        change({ own_gpu: { ...options.own_gpu, ...draft().own_gpu, [name]: value } });
       });
       inputs[name] = input;
       box.append(field(unit ? `${label} [${unit}]` : label, input));
@@ -481,15 +471,56 @@ function panel(root, model) {
   // -- answer
   const verdict = h("div", { class: "wb-verdict", role: "status", "aria-live": "polite", "aria-atomic": "true" });
   const general = h("p", { class: "wb-problem wb-general", role: "alert", hidden: true });
+  const paper = h("div");
   const fixes = h("section", { class: "wb-fixes", "aria-label": "Cheapest ways to make it fit" });
+  const service = h("div", { class: "wb-asking", "aria-live": "polite" });
   const numbers = h("div", { class: "wb-headlines" });
   const bar = h("div");
+  const chart = chartPlace(context, "Throughput against latency, and the roofline");
+  chart.legend(options.legend);
   const memory = h("div");
   const limits = h("section", { class: "wb-limits" });
   const speed = h("div");
   const command = code("Start it");
   const python = code("The same in Python");
-  const answer = h("section", { class: "wb-card wb-answer", "aria-label": "Answer" }, general, verdict, fixes, numbers, bar, memory, speed, limits, command, python);
+
+  // -- what is taken along
+  const title = h("input", { class: "wb-input", type: "text", maxlength: 60, id: uid("plan-name"), autocomplete: "off" });
+  const keptText = h("p", { class: "wb-hint", role: "status" });
+  const answerName = () => title.value.trim() || model.get("answer").name;
+  const keep = h("button", { type: "button", class: "wb-button wb-small" }, "Keep to compare");
+  keep.addEventListener("click", () => {
+    const name = answerName();
+    model.set("plans", { ...model.get("plans"), [name]: { ...draft() } });
+    model.save_changes();
+  });
+  title.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab would take some keys for its own
+  const nameField = field("Name of this plan", title);
+  const take = h(
+    "section",
+    { class: "wb-take", "aria-label": "Take it along" },
+    nameField,
+    h(
+      "div",
+      { class: "wb-buttons" },
+      keep,
+      csvButton("Figures as CSV", answerName, () => figureRows(model.get("answer"), model.get("choice"))),
+      csvButton("Curve as CSV", () => `${answerName()} curve`, () => curveRows(model.get("curve").points ?? [])),
+      printButton(),
+    ),
+    keptText,
+  );
+  const showKept = () => {
+    const names = Object.keys(model.get("plans"));
+    keptText.hidden = !names.length;
+    keptText.textContent = names.length ? `Kept: ${names.join(", ")}.` : "";
+  };
+
+  const answer = h(
+    "section",
+    { class: "wb-card wb-answer", "aria-label": "Answer" },
+    general, verdict, paper, fixes, service, numbers, bar, chart, memory, speed, limits, command, python, take,
+  );
   root.append(h("div", { class: "wb-columns" }, choices, answer));
 
   // Elements are replaced only when what they show has changed, so a selection or a focus survives.
@@ -501,16 +532,20 @@ function panel(root, model) {
     element.replaceChildren(...[make()].flat().filter(Boolean));
   };
 
+  let charted = null; // the answer that the chart was asked for
   const showAnswer = () => {
     const got = model.get("answer");
     const plan = got?.plan;
     if (!plan) return;
-    const state = plan.fits ? (plan.tight ? "tight" : "yes") : "no";
+    const missed = got.asked.some((line) => !line.met);
+    const state = !plan.fits ? "no" : plan.tight || missed ? "tight" : "yes";
+    const words = !plan.fits ? (titles[plan.verdict] ?? plan.verdict) : missed ? "Fits, but misses the service level" : plan.tight ? "Fits, but only just" : titles.starts;
     verdict.dataset.state = state;
-    draw(verdict, [plan.fits, plan.tight, plan.verdict, got.summary], () => [
+    draw(verdict, [words, state, got.summary], () => [
       h("span", { class: "wb-icon", "aria-hidden": "true" }, { yes: "✓", tight: "!", no: "✕" }[state]),
-      h("div", {}, h("h2", {}, state === "tight" ? "Fits, but only just" : (titles[plan.verdict] ?? plan.verdict)), h("p", {}, got.summary)),
+      h("div", {}, h("h2", {}, words), h("p", {}, got.summary)),
     ]);
+    draw(service, [got.asked, got.best, plan.workload.concurrency, model.get("choice").percentile], () => (got.asked.length ? [askedLines(got.asked, model.get("choice").percentile), h("p", { class: "wb-best" }, bestSentence(got.best, plan.workload.concurrency))] : []));
     fixes.hidden = plan.fits || !plan.fixes.length;
     draw(fixes, [plan.fits, plan.fixes], () => [
       h("h3", {}, plan.fixes.length === 1 ? "A way to make it fit" : "Cheapest ways to make it fit"),
@@ -531,64 +566,87 @@ function panel(root, model) {
     command.hidden = !plan.command;
     command.show(plan.command, plan.fits ? undefined : "The command, which would not start");
     python.show(got.python);
+    chart.show(plan.fits);
+    title.placeholder = got.name;
     if (got.max_context) options.context = got.max_context;
+    if (got !== charted) chart.ask();
+    charted = got;
   };
 
   const showChoice = () => {
     showEngine();
+    preset.show();
     const limit = options.context ?? model.get("answer")?.max_context ?? 131072;
-    fields.max_model_len.show(draft.max_model_len ?? limit, doublings(512, Math.max(limit, 1024)));
+    fields.max_model_len.show(draft().max_model_len ?? limit, doublings(512, Math.max(limit, 1024)));
     for (const [name, { show, choices: list }] of Object.entries(fields)) {
-      if (name !== "max_model_len") show(draft[name] ?? null, list);
+      if (name !== "max_model_len") show(draft()[name] ?? null, list);
     }
-    concurrency.show(draft.concurrency);
-    if (draft.own_gpu) root.querySelector(".wb-combo[id='" + fields.gpu.root.querySelector("input").id + "']").value = draft.own_gpu.name || "Your own GPU";
-    if (draft.config) fields.model.root.querySelector("input").value = "Your own config.json";
+    if (draft().own_gpu) root.querySelector(".wb-combo[id='" + fields.gpu.root.querySelector("input").id + "']").value = draft().own_gpu.name || "Your own GPU";
+    if (draft().config) fields.model.root.querySelector("input").value = "Your own config.json";
   };
 
+  const folds = [...choices.querySelectorAll("details")];
   const showProblems = () => {
     const problems = model.get("problems");
-    const rest = [];
-    for (const [name, { root: element }] of Object.entries(fields)) element.problem?.(problems[name]);
-    for (const [name, text] of Object.entries(problems)) if (!fields[name]) rest.push(text);
+    const { plans: ofName, ...others } = problems;
+    nameField.problem(ofName);
+    const rest = controls.mark(others);
     general.hidden = !rest.length;
     general.textContent = rest.join(" ");
-    answer.classList.toggle("wb-stale", Object.keys(problems).length > 0);
-    if (problems.max_num_seqs || problems.pipeline_parallel_size || problems.max_num_batched_tokens || problems.gpu_memory_utilization)
-      root.querySelector(".wb-more").open = true;
+    answer.classList.toggle("wb-stale", Object.keys(others).length > 0);
+    for (const fold of folds) if (fold.querySelector("[aria-invalid=true]")) fold.open = true;
   };
 
   // -- the address of the page
-  let lastUrl = "";
+  const address = addressBook({ ...defaults, plans: {} }, ["model", "gpu"]);
   const writeUrl = () => {
-    if (!useUrl) return;
-    const url = urlFromChoice(model.get("choice"), defaults);
-    if (url !== lastUrl) history.replaceState(history.state, "", (lastUrl = url));
+    if (useUrl) address.write({ ...model.get("choice"), plans: model.get("plans") });
   };
 
   const onAnswer = () => {
-    if (!dirty && !waiting) draft = { ...draft, ...model.get("choice") };
+    ask.settle();
     showAnswer();
     showChoice();
     showProblems();
     writeUrl();
   };
   const onReply = (message) => {
-    if (message?.answered === request || message?.refused === request) answered();
+    ask.answered(message);
     if (message?.refused != null) showProblems();
     if (message?.answered != null) onAnswer();
   };
-  const unlisten = listen(model, { "msg:custom": onReply, "change:answer": onAnswer, "change:problems": showProblems });
+  const onPlans = () => {
+    showKept();
+    showProblems();
+    writeUrl();
+  };
+  // On paper stands what was chosen, as it is when the page is printed.
+  const onPrint = () => paper.replaceChildren(paperLines(chosenLines(model.get("answer"), model.get("choice"))));
+  addEventListener("beforeprint", onPrint);
+  const unlisten = listen(model, {
+    "msg:custom": onReply,
+    "change:answer": onAnswer,
+    "change:plans": onPlans,
+    "change:problems": showProblems,
+  });
 
   showAnswer();
-  const given = useUrl ? choiceFromUrl(location.search, defaults) : {};
-  if (Object.keys(given).length) change(given);
+  const { plans: given, ...chosen } = useUrl ? address.read() : {};
+  if (given && typeof given === "object") {
+    model.set("plans", given);
+    model.save_changes();
+  }
+  if (Object.keys(chosen).length) change(chosen);
   else writeUrl();
   showChoice();
   showProblems();
+  showKept();
 
   return () => {
     watch.stop();
+    address.stop();
+    chart.stop();
+    removeEventListener("beforeprint", onPrint);
     unlisten();
   };
 }

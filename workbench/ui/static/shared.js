@@ -5,8 +5,10 @@
 
 export const GIB = 2 ** 30;
 
+// Every panel has this file to itself, and several may stand on one page.
+const mine = Math.random().toString(36).slice(2, 7);
 let counter = 0;
-export const uid = (prefix) => `wb-${prefix.replaceAll(" ", "-")}-${++counter}`;
+export const uid = (prefix) => `wb-${prefix.replaceAll(" ", "-")}-${mine}-${++counter}`;
 
 /** An element: h("p", {class: "wb-x", onclick: f}, "text", child). A null child is left out. */
 export function h(tag, attributes = {}, ...children) {
@@ -164,14 +166,15 @@ export function listen(model, handlers) {
   return () => all.forEach(([event, handler]) => model.off(event, handler));
 }
 
-/** Draw `panel(root, model)` inside the element; a failure of ours becomes a sentence, not a blank. */
-export function mount({ model, el }, panel) {
+/** Draw `panel(root, model, context)` inside the element; a failure of ours becomes a sentence, not a blank. */
+export function mount(context, panel) {
+  const { model, el } = context;
   const root = h("div", { class: "wb" });
   el.append(root);
   const stopTheme = followTheme(root);
   let stopPanel = null;
   try {
-    stopPanel = panel(root, model);
+    stopPanel = panel(root, model, context);
   } catch (error) {
     console.error(error);
     root.replaceChildren(

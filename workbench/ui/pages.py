@@ -1,0 +1,68 @@
+"""The planner's page: its tabs, and what one hands over to the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench.ui.chart import preload
+from workbench.ui.compare import ComparePanel
+from workbench.ui.gpus import GpuTable
+from workbench.ui.planner import PlannerPanel
+from workbench.ui.tabs import Tabs
+
+
+class PlannerPages(Tabs):
+    """Plan and Compare as tabs of one page.
+
+    Ordinary widgets inside: ``pages.planner``, ``pages.compare``, ``pages.gpus``. What both choose (model, workload,
+    engine) goes along when the tab is changed, and plans kept in one are known to the other.
+
+    Parameters
+    ----------
+    url : bool
+        Whether an app page keeps everything in its address.
+    **choice
+        The planner's first choice.
+
+    Examples
+    --------
+    >>> pages = PlannerPages(gpu="H100 SXM")
+    >>> pages.planner.plan.fits
+    True
+    >>> list(pages.titles)
+    ['Plan', 'Compare']
+    """
+
+    def __init__(self, *, url: bool = False, **choice: Any) -> None:
+        self.planner = PlannerPanel(url=url, **choice)
+        self.compare = ComparePanel(url=url)
+        self.gpus = GpuTable(folded=True)
+        # A tab more is an entry here; the first is the one a page opens with.
+        super().__init__({"Plan": [self.planner, self.gpus], "Compare": [self.compare]}, url=url)
+        self.planner.observe(self._kept, "plans")
+        self.compare.observe(self._kept, "plans")
+        self.compare.observe(self._picked, "picked")
+        self.gpus.observe(self._selected, "selected")
+        self.observe(self._turned, "selected")
+        if url:
+            preload()
+
+    def _turned(self, change: Any) -> None:
+        """What both tabs choose goes along to the one that is opened."""
+        if change.old == "Plan" and change.new == "Compare":
+            self.compare.follow(self.planner.choice)
+        elif change.old == "Compare" and change.new == "Plan":
+            self.planner.choice = self.compare.shared()
+
+    def _picked(self, change: Any) -> None:
+        """Plan with what was picked from the matrix."""
+        if change.new:
+            self.planner.choice = {**self.compare.shared(), **change.new}
+            self.selected = "Plan"
+
+    def _kept(self, change: Any) -> None:
+        for panel in (self.planner, self.compare):
+            panel.plans = change.new
+
+    def _selected(self, change: Any) -> None:
+        self.planner.choice = {"gpu": change.new, "own_gpu": None}

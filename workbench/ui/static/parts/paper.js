@@ -1,0 +1,9 @@
+import { h } from "../shared.js";
+
+// What stands on paper only: what was chosen, since controls are not printed, and where to find it again.
+
+/** Lines of [name, text], and the page's address; a line without text is left out. */
+export function paperLines(lines) {
+  const told = [...lines, ["Address", location.href]].filter(([, text]) => text);
+  return h("dl", { class: "wb-printed" }, told.map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text))));
+}
