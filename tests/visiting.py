@@ -164,6 +164,8 @@ def visit(app: App, chromium: BrowserContext) -> Iterator[Callable[..., Visit]]:
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)
         visit = Visit(page).watch()
+        if not path and "tab=" not in query:
+            query += "&tab=plan"  # the Advisor comes first
         page.goto(app.address(path) + query)
         page.locator(".wb-verdict h2").wait_for(timeout=30_000)
         return visit

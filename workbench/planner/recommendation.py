@@ -97,7 +97,7 @@ class Recommendation:
         """``ttft`` or ``tpot`` at the percentile asked [s]."""
         found = self._service
         interval = getattr(found, name) if self.need.percentile == 50 else found.at(name, self.need.percentile)
-        return Estimate(*(float(x[0]) for x in (interval.value, interval.low, interval.high)), found.basis)
+        return Estimate(float(interval.value[0]), float(interval.low[0]), float(interval.high[0]), found.basis)
 
     @property
     def answer(self) -> float:

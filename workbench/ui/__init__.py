@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
     "AccuracyPanel": "workbench.ui.accuracy",
+    "AdvisorPanel": "workbench.ui.advisor",
     "ComparePanel": "workbench.ui.compare",
     "ComparisonPanel": "workbench.ui.comparison",
     "EnvironmentsPanel": "workbench.ui.environments",
@@ -29,6 +30,7 @@ __all__ = sorted(_PUBLIC)
 
 if TYPE_CHECKING:
     from workbench.ui.accuracy import AccuracyPanel
+    from workbench.ui.advisor import AdvisorPanel
     from workbench.ui.compare import ComparePanel
     from workbench.ui.comparison import ComparisonPanel
     from workbench.ui.environments import EnvironmentsPanel

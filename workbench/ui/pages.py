@@ -1,9 +1,10 @@
-"""The planner's page: its tabs, and what one hands over to the other."""
+"""The planner's page: its tabs, and what one hands over to another."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from workbench.ui.advisor import AdvisorPanel
 from workbench.ui.chart import preload
 from workbench.ui.compare import ComparePanel
 from workbench.ui.gpus import GpuTable
@@ -12,10 +13,11 @@ from workbench.ui.tabs import Tabs
 
 
 class PlannerPages(Tabs):
-    """Plan and Compare as tabs of one page.
+    """Advisor, Plan and Compare as tabs of one page.
 
-    Ordinary widgets inside: ``pages.planner``, ``pages.compare``, ``pages.gpus``. What both choose (model, workload,
-    engine) goes along when the tab is changed, and plans kept in one are known to the other.
+    Ordinary widgets inside: ``pages.advisor``, ``pages.planner``, ``pages.compare``, ``pages.gpus``. What Plan and
+    Compare both choose (model, workload, engine) goes along when the tab is changed, and plans kept in one are known to
+    the other. What is picked in the Advisor or from the matrix is planned.
 
     Parameters
     ----------
@@ -30,15 +32,18 @@ class PlannerPages(Tabs):
     >>> pages.planner.plan.fits
     True
     >>> list(pages.titles)
-    ['Plan', 'Compare']
+    ['Advisor', 'Plan', 'Compare']
     """
 
     def __init__(self, *, url: bool = False, **choice: Any) -> None:
+        self.advisor = AdvisorPanel(url=url)
         self.planner = PlannerPanel(url=url, **choice)
         self.compare = ComparePanel(url=url)
         self.gpus = GpuTable(folded=True)
         # A tab more is an entry here; the first is the one a page opens with.
-        super().__init__({"Plan": [self.planner, self.gpus], "Compare": [self.compare]}, url=url)
+        tabs = {"Advisor": [self.advisor], "Plan": [self.planner, self.gpus], "Compare": [self.compare]}
+        super().__init__(tabs, url=url)
+        self.advisor.observe(self._advised, "picked")
         self.planner.observe(self._kept, "plans")
         self.compare.observe(self._kept, "plans")
         self.compare.observe(self._picked, "picked")
@@ -49,7 +54,7 @@ class PlannerPages(Tabs):
 
     def _turned(self, change: Any) -> None:
         """What both tabs choose goes along to the one that is opened."""
-        if change.old == "Plan" and change.new == "Compare":
+        if change.new == "Compare":
             self.compare.follow(self.planner.choice)
         elif change.old == "Compare" and change.new == "Plan":
             self.planner.choice = self.compare.shared()
@@ -58,6 +63,12 @@ class PlannerPages(Tabs):
         """Plan with what was picked from the matrix."""
         if change.new:
             self.planner.choice = {**self.compare.shared(), **change.new}
+            self.selected = "Plan"
+
+    def _advised(self, change: Any) -> None:
+        """Plan with what was picked from the advice."""
+        if change.new:
+            self.planner.choice = dict(change.new)
             self.selected = "Plan"
 
     def _kept(self, change: Any) -> None:
