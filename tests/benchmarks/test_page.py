@@ -1,4 +1,4 @@
-"""How fast the planner's page is: a visit until it can be used, and a control moved until figures and charts are painted."""
+"""How fast the planner's page is: a visit until it is usable, a control moved until figures and charts are painted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ MOVE = """async ({ control, watched }) => {
   const segment = [...document.querySelectorAll(".wb-segments")].find(
     (s) => visible(s) && document.getElementById(s.getAttribute("aria-labelledby"))?.textContent === control,
   );
-  const input = labels[0]?.control ?? [...segment.querySelectorAll("input")].find((i) => !i.checked && Number(i.value) < 4);
+  const another = (radio) => !radio.checked && Number(radio.value) < 4;
+  const input = labels[0]?.control ?? [...segment.querySelectorAll("input")].find(another);
   const plot = [...document.querySelectorAll(".js-plotly-plot")].find(visible);
   const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   const change = () => {
@@ -46,7 +47,8 @@ MOVE = """async ({ control, watched }) => {
   }).then(painted).then(() => Math.max(performance.now(), plotted) - before);
   const numbers = new Promise((done) => {
     const observer = new MutationObserver(() => { observer.disconnect(); done(); });
-    for (const element of document.querySelectorAll(watched)) if (visible(element)) observer.observe(element, { childList: true, subtree: true, characterData: true });
+    const all = { childList: true, subtree: true, characterData: true };
+    for (const element of document.querySelectorAll(watched)) if (visible(element)) observer.observe(element, all);
   }).then(painted).then(() => performance.now() - before);
   change();
   const found = { numbers: await numbers, chart: await chart, redrawn: plotted > 0 };
@@ -63,7 +65,7 @@ COMPARE = ["Concurrent requests", "Input tokens", "Figure"]
 
 
 def moved(page: Any, control: str, watched: str, benchmark: Any, rounds: int) -> None:
-    """Move a control many times, and tell what the page itself measured, without the way from the test to it and back."""
+    """Move a control many times, and tell what the page itself measured, without the way to it and back."""
     times: dict[str, list[float]] = {"numbers": [], "chart": []}
     redrawn: list[bool] = []
 

@@ -133,7 +133,7 @@ def test_the_keyboard_moves_through_tabs(visit: Open) -> None:
     expect(page.get_by_role("tabpanel", name="Compare")).to_be_visible()
     expect(page.get_by_role("tabpanel", name="Plan")).to_be_hidden()
     page.keyboard.press("Home")
-    expect(page.get_by_role("tab", name="Plan")).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("tab", name="Advisor")).to_have_attribute("aria-selected", "true")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
