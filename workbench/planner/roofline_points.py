@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from workbench.choices import Setup
-from workbench.deployment import Workload
+from workbench.deployment import ServiceLevel, Workload
 from workbench.performance import floor
 from workbench.performance.step import Batch
 from workbench.planner.plan import Plan
+from workbench.planner.speeds import under_loads
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +95,16 @@ def roofline(plan: Plan) -> Roofline | None:
     if not bandwidth or not rate:
         return None
     points = []
-    load, speed = plan.workload, plan.performance()
-    alone = plan.performance(replace(load, concurrency=1, request_rate=None, requests=None))
-    if speed is not None and alone is not None:
+    if plan.fits and plan._part is not None:
+        load = plan.workload
+        alone, own = under_loads(plan._part, plan._at, load, ServiceLevel(), [1, load.concurrency])
+        served = plan.performance() if load.request_rate else None
+        tpot = served.tpot.value if served else own.tpot.value
         cached = load.isl * load.prefix_hit
         prompt = step_totals(setup, queries=load.isl - cached, requests=1.0, context=cached)
         points.append(_point("prefill", *prompt, alone.ttft.value, bandwidth, rate))
         step = step_totals(setup, queries=1.0, requests=running(plan), context=load.isl + load.osl / 2)
-        points.append(_point("decode", *step, speed.tpot.value, bandwidth, rate))
+        points.append(_point("decode", *step, tpot, bandwidth, rate))
     return Roofline(bandwidth, rate, rate / bandwidth, tuple(points))
 
 
