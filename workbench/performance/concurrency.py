@@ -132,7 +132,7 @@ def _rising_through_zero(function: Callable[[Floats], Floats], most: Floats, at_
     for _ in range(9):
         found = np.where(beyond, most, high - above * (high - low) / np.maximum(above - below, 1e-300))
         value = function(found)
-        if (beyond | (np.abs(value) <= 1e-9 * np.abs(at_zero))).all():
+        if (beyond | (np.abs(value) <= 1e-8 * np.abs(at_zero))).all():
             break
         short = value < 0
         above = np.where(short, np.where(stayed < 0, above / 2, above), value)

@@ -102,7 +102,9 @@ def _law(
         samples = np.where(eager[None, :], slow[:, None], samples)
     # What a prompt adds depends on the batch and the budget it meets: once for each pair that occurs.
     typical = np.minimum(places, arriving) if not load.request_rate else np.minimum(places, 32.0)
-    pairs, where = np.unique(np.stack([typical, budget, eager.astype(float)]), axis=1, return_inverse=True)
+    pairs, where = np.stack([typical, budget, eager.astype(float)]), np.zeros(1, int)
+    if one.size > 1:
+        pairs, where = np.unique(pairs, axis=1, return_inverse=True)
     alone, added = _prompt(setup, k, load, context, *pairs)
     where = where.reshape(-1)
     prefill, longer = alone[where], added[where]
