@@ -149,10 +149,11 @@ def test_the_planner_runs_in_jupyterlab(jupyter: Jupyter, chromium: BrowserConte
     visit = open_notebook(chromium, jupyter, "planner.ipynb")
     page = visit.page
     assert run_all(page, jupyter.folder / "planner.ipynb", 60) == []
-    expect(page.locator(".wb-verdict h2")).to_have_text("Fits", timeout=30_000)
+    page.get_by_role("tab", name="Plan", exact=True).click(timeout=30_000)
+    expect(page.locator(".wb-planner .wb-verdict h2")).to_have_text("Fits", timeout=30_000)
     address = page.url
-    page.get_by_label("Quantisation").select_option("AWQ 4-bit")
-    expect(page.locator(".wb-code").first).to_contain_text("awq")
+    page.locator(".wb-planner").get_by_label("Quantisation").select_option("AWQ 4-bit")
+    expect(page.locator(".wb-planner .wb-code").first).to_contain_text("awq")
     assert page.url == address  # JupyterLab's address is its own
     assert visit.errors == []
     assert visit.elsewhere() == []
@@ -163,8 +164,8 @@ def test_the_planner_runs_in_jupyterlab(jupyter: Jupyter, chromium: BrowserConte
     # A kernel that is shut down is told in the page.
     page.get_by_role("menuitem", name="Kernel", exact=True).click()
     page.get_by_role("menuitem", name="Shut Down Kernel", exact=True).click()
-    page.get_by_label("Input tokens").fill("2000")
-    expect(page.locator(".wb-banner").first).to_contain_text("kernel is not running", timeout=20_000)
+    page.locator(".wb-planner").get_by_label("Input tokens").fill("2000")
+    expect(page.locator(".wb-planner .wb-banner").first).to_contain_text("kernel is not running", timeout=20_000)
     page.close()
 
 

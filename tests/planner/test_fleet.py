@@ -24,7 +24,7 @@ SMALL, MIDDLE, LARGE = (
 SHORT = {"max_model_len": 8192}
 CHAT = Load(SMALL, wb.Workload(1000, 200, 64), wb.ServiceLevel(ttft=2.0, tpot=0.05), SHORT, "chat", spare=1)
 CODE = Load(MIDDLE, wb.Workload(2000, 300, 32), wb.ServiceLevel(ttft=4.0, tpot=0.06), SHORT, "code")
-HARD = Load(LARGE, wb.Workload(1500, 300, request_rate=0.5), wb.ServiceLevel(ttft=6.0, tpot=0.1), SHORT, "hard")
+HARD = Load(LARGE, wb.Workload(1500, 300, request_rate=0.5), wb.ServiceLevel(ttft=6.0, tpot=0.12), SHORT, "hard")
 
 
 def check(found: Placement) -> None:
