@@ -13,6 +13,7 @@ import numpy as np
 
 from workbench.choices import Numbers, Setup
 from workbench.memory.ledger import Floats, Interval, Ledger, spread
+from workbench.memory.longest import longest_request
 from workbench.memory.pool import card, difference
 
 #: Bytes that lengths need, for requests of the rows [B].
@@ -33,20 +34,6 @@ class Device:
     weights: float
     cache: Needed
     activation: Needed
-
-
-def longest_request(room: Floats, needed: Needed, most: float) -> Floats:
-    """The longest request whose cache and activations stay within ``room``; 0 where none does.
-
-    >>> longest_request(np.array([1000.0]), lambda length: 10 * length, 4096)
-    array([100.])
-    """
-    low, high = np.zeros_like(room), np.full_like(room, most + 1)
-    while np.any(high - low > 1):
-        middle = np.floor((low + high) / 2)
-        fits = needed(middle) <= room
-        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    return low
 
 
 def ledger(

@@ -22,6 +22,7 @@ from workbench.memory.activation import activation_peak
 from workbench.memory.graphs import cuda_graphs
 from workbench.memory.intervals import half_widths
 from workbench.memory.ledger import Floats, Interval, Ledger, remainder, spread
+from workbench.memory.longest import longest_request
 from workbench.memory.pages import Pages, pages
 from workbench.memory.shares import stage_weights
 
@@ -42,16 +43,6 @@ def states_per_request(setup: Setup) -> int:
     asked = setup.deployment.enable_prefix_caching
     kept = 2 if (setup.version.caches_states if asked is None else asked) else 1
     return kept + drafts.scored_tokens(setup) - 1
-
-
-def longest_request(held: Pages, blocks: Floats, ahead: Floats, block: Floats, states: int) -> Floats:
-    """The longest ``max_model_len`` one request can have in ``blocks``, as whole tokens; 0 if none can."""
-    low, high = np.zeros_like(blocks), np.full_like(blocks, 2.0**40)
-    while np.any(high - low > 1):
-        middle = np.floor((low + high) / 2)
-        fits = held.blocks_per_request(middle, ahead, block, states) <= blocks
-        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    return low
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +150,11 @@ def ledger(setup: Setup, numbers: Numbers) -> Ledger:
         per_token = np.where(tokens.value > 0, fullest.kv_cache.value / tokens.value, pool.bytes_per_token)
     # The block pool keeps one block for itself. Versions from 0.29 refuse a request that needs it, older ones start
     # and then hang on it (vLLM pull request 47272).
-    longest = longest_request(pool, blocks.value - version.keeps_a_block, ahead, stage.block, states)
+    longest = longest_request(
+        blocks.value - version.keeps_a_block,
+        lambda tokens: pool.blocks_per_request(tokens, ahead, stage.block, states),
+        setup.model.max_model_len,
+    )
     return Ledger(
         capacity=capacity,
         requested=requested,
@@ -171,7 +166,7 @@ def ledger(setup: Setup, numbers: Numbers) -> Ledger:
         kv_bytes_per_token=per_token,
         kv_cache_tokens=tokens,
         max_concurrency=_each(lambda b: getattr(blocks, b) / per_request),
-        longest=np.minimum(longest, setup.model.max_model_len),
+        longest=longest,
         needed=per_request * stage.per_block,
         graphs_in_budget=np.full(len(ones), version.graphs_in_budget),
         idle=np.full(len(ones), idle),
