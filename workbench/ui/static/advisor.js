@@ -1,10 +1,10 @@
 import { basisTag, code, combobox, duration, field, h, inApp, interval, listen, mount, number, percent, table, tokens, usd, watchKernel, whole } from "./shared.js";
 import { addressBook } from "./parts/address.js";
-import { asking } from "./parts/asking.js";
+import { asking, replies } from "./parts/asking.js";
 import { csvButton, printButton } from "./parts/download.js";
 import { figure } from "./parts/figures.js";
-import { form, row, scaledBox } from "./parts/form.js";
-import { paperLines } from "./parts/paper.js";
+import { form, problemPlace, row, scaledBox } from "./parts/form.js";
+import { onPaper } from "./parts/paper.js";
 import { presetField } from "./parts/workload.js";
 
 // The Advisor: what a service is to be left, three plans right, and under them why the rest was not taken.
@@ -194,7 +194,7 @@ function panel(root, model) {
   );
 
   // -- answer
-  const general = h("p", { class: "wb-problem wb-general", role: "alert", hidden: true });
+  const general = problemPlace(controls, choices);
   const paper = h("div");
   const icon = h("span", { class: "wb-icon", "aria-hidden": "true" });
   const headline = h("h2", {});
@@ -275,39 +275,19 @@ function panel(root, model) {
     preset.show();
     for (const [name, { show, choices: list }] of Object.entries(fields)) show(draft()[name] ?? null, list);
   };
-  const folds = [...choices.querySelectorAll("details")];
-  const showProblems = () => {
-    const problems = model.get("problems");
-    const rest = controls.mark(problems);
-    general.hidden = !rest.length;
-    general.textContent = rest.join(" ");
-    answerCard.classList.toggle("wb-stale", Object.keys(problems).length > 0);
-    for (const fold of folds) if (fold.querySelector("[aria-invalid=true]")) fold.open = true;
-  };
+  const showProblems = () => general.show(model.get("problems"));
 
   // -- the address of the page
   const address = addressBook(prefixed(defaults), [`${PREFIX}model`]);
   const writeUrl = () => {
     if (useUrl) address.write(prefixed(model.get("choice")));
   };
-  const onAnswer = () => {
-    ask.settle();
-    showAnswer();
-    showChoice();
-    showProblems();
-    writeUrl();
-  };
-  const onReply = (message) => {
-    ask.answered(message);
-    if (message?.refused != null) showProblems();
-    if (message?.answered != null) onAnswer();
-  };
+  const { onAnswer, onReply } = replies(ask, [showAnswer, showChoice, showProblems, writeUrl], showProblems);
   const printed = () => {
     const got = model.get("answer");
     return [["Asked", got.summary], ["Requests", `${tokens(draft().isl)} tokens in, ${tokens(draft().osl)} out, on average; ${percent(draft().prefix_hit)} of the input cached`]];
   };
-  const onPrint = () => paper.replaceChildren(paperLines(printed()));
-  addEventListener("beforeprint", onPrint);
+  const unprinted = onPaper(paper, printed);
   const unlisten = listen(model, { "msg:custom": onReply, "change:answer": onAnswer, "change:problems": showProblems, "change:more": showMore });
 
   const chosen = useUrl ? unprefixed(address.read()) : {};
@@ -322,7 +302,7 @@ function panel(root, model) {
     arriving.disconnect();
     watch.stop();
     address.stop();
-    removeEventListener("beforeprint", onPrint);
+    unprinted();
     unlisten();
   };
 }

@@ -1,12 +1,12 @@
 import { combobox, field, h, inApp, listen, mount, select, uid, watchKernel, whole } from "./shared.js";
 import { addressBook } from "./parts/address.js";
-import { asking } from "./parts/asking.js";
+import { asking, replies } from "./parts/asking.js";
 import { chartPlace } from "./parts/chart.js";
 import { chips } from "./parts/chips.js";
 import { csvButton, printButton } from "./parts/download.js";
 import { figure, sideBySide, sideRows } from "./parts/figures.js";
-import { doublings, form } from "./parts/form.js";
-import { paperLines } from "./parts/paper.js";
+import { doublings, form, problemPlace } from "./parts/form.js";
+import { onPaper } from "./parts/paper.js";
 import { presetField, serviceFields, serviceWords, workloadFields, workloadWords } from "./parts/workload.js";
 
 // Compare: what to compare left, the matrix, the front, two cards and two plans right.
@@ -92,7 +92,7 @@ function panel(root, model, context) {
   // -- answers
   const titled = { matrix: uid("matrix"), front: uid("front"), sides: uid("cards"), plans: uid("plans") };
   const paper = h("div");
-  const general = h("p", { class: "wb-problem wb-general", role: "alert", hidden: true });
+  const general = problemPlace(controls, choices);
   const shownFigure = select(options.figures, set("figure"));
   const matrix = h("div", { class: "wb-scroll wb-matrix-place", tabindex: "0", role: "region", "aria-label": "Formats by GPUs" });
   const matrixHint = h("p", { class: "wb-hint", role: "status" });
@@ -201,35 +201,15 @@ function panel(root, model, context) {
     if (draft().config) modelPicker.value = "Your own config.json";
   };
 
-  const folds = [...choices.querySelectorAll("details")];
-  const showProblems = () => {
-    const problems = model.get("problems");
-    const rest = controls.mark(problems);
-    general.hidden = !rest.length;
-    general.textContent = rest.join(" ");
-    matrixCard.classList.toggle("wb-stale", Object.keys(problems).length > 0);
-    for (const fold of folds) if (fold.querySelector("[aria-invalid=true]")) fold.open = true;
-  };
+  const showProblems = () => general.show(model.get("problems"));
 
   // -- the address of the page
   const address = addressBook({ ...defaults, plans: {} }, ["model"]);
   const writeUrl = () => {
     if (useUrl) address.write({ ...model.get("choice"), plans: model.get("plans") });
   };
-  const onAnswer = () => {
-    ask.settle();
-    showAnswer();
-    showChoice();
-    showProblems();
-    writeUrl();
-  };
-  const onReply = (message) => {
-    ask.answered(message);
-    if (message?.refused != null) showProblems();
-    if (message?.answered != null) onAnswer();
-  };
-  const onPrint = () => paper.replaceChildren(paperLines(printedLines(model.get("choice"), engineOf(draft().engine).label)));
-  addEventListener("beforeprint", onPrint);
+  const { onAnswer, onReply } = replies(ask, [showAnswer, showChoice, showProblems, writeUrl], showProblems);
+  const unprinted = onPaper(paper, () => printedLines(model.get("choice"), engineOf(draft().engine).label));
   const unlisten = listen(model, { "msg:custom": onReply, "change:answer": onAnswer, "change:plans": onAnswer, "change:problems": showProblems });
 
   const { plans: given, ...chosen } = useUrl ? address.read() : {};
@@ -247,7 +227,7 @@ function panel(root, model, context) {
     watch.stop();
     address.stop();
     chart.stop();
-    removeEventListener("beforeprint", onPrint);
+    unprinted();
     unlisten();
   };
 }

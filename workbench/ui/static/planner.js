@@ -3,11 +3,11 @@ import {
   numberBox, percent, select, short, table, tokens, uid, usd, watchKernel, whole,
 } from "./shared.js";
 import { addressBook } from "./parts/address.js";
-import { asking } from "./parts/asking.js";
+import { asking, replies } from "./parts/asking.js";
 import { chartPlace } from "./parts/chart.js";
 import { csvButton, printButton } from "./parts/download.js";
-import { doublings, form } from "./parts/form.js";
-import { paperLines } from "./parts/paper.js";
+import { doublings, form, problemPlace } from "./parts/form.js";
+import { onPaper } from "./parts/paper.js";
 import { presetField, serviceFields, serviceWords, workloadFields, workloadWords } from "./parts/workload.js";
 
 // The planner: choices left, answer right. The page keeps a draft of the choice, sends it whole, and draws
@@ -470,7 +470,7 @@ function panel(root, model, context) {
 
   // -- answer
   const verdict = h("div", { class: "wb-verdict", role: "status", "aria-live": "polite", "aria-atomic": "true" });
-  const general = h("p", { class: "wb-problem wb-general", role: "alert", hidden: true });
+  const general = problemPlace(controls, choices);
   const paper = h("div");
   const fixes = h("section", { class: "wb-fixes", "aria-label": "Cheapest ways to make it fit" });
   const service = h("div", { class: "wb-asking", "aria-live": "polite" });
@@ -585,16 +585,11 @@ function panel(root, model, context) {
     if (draft().config) fields.model.root.querySelector("input").value = "Your own config.json";
   };
 
-  const folds = [...choices.querySelectorAll("details")];
   const showProblems = () => {
     const problems = model.get("problems");
     const { plans: ofName, ...others } = problems;
     nameField.problem(ofName);
-    const rest = controls.mark(others);
-    general.hidden = !rest.length;
-    general.textContent = rest.join(" ");
-    answer.classList.toggle("wb-stale", Object.keys(others).length > 0);
-    for (const fold of folds) if (fold.querySelector("[aria-invalid=true]")) fold.open = true;
+    general.show(others);
   };
 
   // -- the address of the page
@@ -603,26 +598,14 @@ function panel(root, model, context) {
     if (useUrl) address.write({ ...model.get("choice"), plans: model.get("plans") });
   };
 
-  const onAnswer = () => {
-    ask.settle();
-    showAnswer();
-    showChoice();
-    showProblems();
-    writeUrl();
-  };
-  const onReply = (message) => {
-    ask.answered(message);
-    if (message?.refused != null) showProblems();
-    if (message?.answered != null) onAnswer();
-  };
+  const { onAnswer, onReply } = replies(ask, [showAnswer, showChoice, showProblems, writeUrl], showProblems);
   const onPlans = () => {
     showKept();
     showProblems();
     writeUrl();
   };
   // On paper stands what was chosen, as it is when the page is printed.
-  const onPrint = () => paper.replaceChildren(paperLines(chosenLines(model.get("answer"), model.get("choice"))));
-  addEventListener("beforeprint", onPrint);
+  const unprinted = onPaper(paper, () => chosenLines(model.get("answer"), model.get("choice")));
   const unlisten = listen(model, {
     "msg:custom": onReply,
     "change:answer": onAnswer,
@@ -646,7 +629,7 @@ function panel(root, model, context) {
     watch.stop();
     address.stop();
     chart.stop();
-    removeEventListener("beforeprint", onPrint);
+    unprinted();
     unlisten();
   };
 }

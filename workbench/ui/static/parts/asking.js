@@ -1,4 +1,4 @@
-// Asking Python: one request in flight, the newest draft after it (coalesced, never debounced).
+// Asking Python and showing what it says: one request in flight, the newest draft after it (coalesced, never debounced).
 
 /**
  * Send drafts of the panel's `choice`. `change(fields)` alters the draft and sends it; `answered(message)` says
@@ -39,4 +39,18 @@ export function asking(model, watch, defaults) {
       if (!dirty && !waiting) draft = { ...draft, ...model.get("choice") };
     },
   };
+}
+
+/** What follows a reply: every one of `shows` after an answer, the problems alone after a refusal. */
+export function replies(ask, shows, showProblems) {
+  const onAnswer = () => {
+    ask.settle();
+    for (const show of shows) show();
+  };
+  const onReply = (message) => {
+    ask.answered(message);
+    if (message?.refused != null) showProblems();
+    if (message?.answered != null) onAnswer();
+  };
+  return { onAnswer, onReply };
 }

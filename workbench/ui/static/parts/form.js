@@ -68,5 +68,21 @@ export function form(change) {
   };
 }
 
+/**
+ * The messages of a form: at their controls, in folds that open for them, the rest on one line above the answer; what it
+ * stands in fades while that is not what was asked.
+ */
+export function problemPlace(controls, choices) {
+  const root = h("p", { class: "wb-problem wb-general", role: "alert", hidden: true });
+  root.show = (problems) => {
+    const rest = controls.mark(problems);
+    root.hidden = !rest.length;
+    root.textContent = rest.join(" ");
+    root.parentElement.classList.toggle("wb-stale", Object.keys(problems).length > 0);
+    for (const fold of choices.querySelectorAll("details")) if (fold.querySelector("[aria-invalid=true]")) fold.open = true;
+  };
+  return root;
+}
+
 /** Two or more fields beside each other. */
 export const row = (...parts) => h("div", { class: "wb-row" }, parts);
