@@ -56,6 +56,7 @@ ABOVE_THE_CORE = [
     "engines.vllm.metrics",  # reads Prometheus text with Prometheus's own parser
     "environments",
     "jobs",
+    "quality",
     "builtin",
     "quantizers",
     "serving",

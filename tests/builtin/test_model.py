@@ -8,7 +8,7 @@ import pytest
 import workbench as wb
 from workbench import builtin, jobs
 from workbench.errors import InvalidInput
-from workbench.quantizers.checkpoint import read
+from workbench.quantizers.source import read
 
 pytestmark = [pytest.mark.environment, pytest.mark.timeout(1800)]
 

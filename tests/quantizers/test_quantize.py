@@ -11,7 +11,7 @@ from workbench import builtin, formats, headers
 from workbench.errors import WorkbenchError
 from workbench.jobs import JobCancelled, JobFailed
 from workbench.quantizers import check
-from workbench.quantizers.checkpoint import read
+from workbench.quantizers.source import read
 from workbench.serving.offline import offline
 
 pytestmark = [pytest.mark.environment, pytest.mark.timeout(1800)]

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.builtin import text
-from workbench.builtin.perplexity import perplexity
 from workbench.errors import MissingPart
+from workbench.quality.measure import measure
+from workbench.quality.torch_model import load
+from workbench.quality.windows import STRIDE, WINDOW, passages
 
 if TYPE_CHECKING:
     from workbench.worker import Worker
@@ -235,13 +237,21 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
         worker.progress(0.95 + 0.05 * fraction, "measuring perplexity on held-out text")
 
     measuring(0.0)
-    saved = AutoModelForCausalLM.from_pretrained(worker.out, dtype=torch.float32).eval()
+    saved = load(worker.out, "float32")
     reader = AutoTokenizer.from_pretrained(worker.out)
+    scored = passages(documents, lambda document: reader(document, verbose=False).input_ids, 10**9)
+    found = measure(saved, scored, progress=measuring)
     return {
-        "parameters": sum(p.numel() for p in saved.parameters()),
+        "parameters": sum(p.numel() for p in saved.model.parameters()),
         "training_tokens": len(stream),
         "tokens_seen": steps * BATCH * LENGTH,
-        "held_out": perplexity(saved, reader, documents, max_tokens=10**9, progress=measuring),
+        "held_out": {
+            "perplexity": found.perplexity,
+            "tokens": found.tokens,
+            "documents": len(scored),
+            "window": WINDOW,
+            "stride": STRIDE,
+        },
         "unigram_perplexity": unigram_perplexity(stream, tokenizer, documents),
         "seconds": time.monotonic() - started,
         "python": platform.python_version(),

@@ -75,8 +75,10 @@ def quantize(
     -------
     Job
         Its result: ``method``, ``out``, ``bytes_before``, ``bytes_after`` (tensors), ``bits_per_weight`` (of the
-        quantised modules, scales included), ``perplexity_before``, ``perplexity_after``, ``evaluation`` (on what),
-        ``calibration`` (on what), ``parameters``, ``notes``, ``seconds``.
+        quantised modules, scales included), both also as estimated; ``perplexity_before``, ``perplexity_after``,
+        ``kl_divergence`` [nats], ``top1_agreement``, ``layer_errors``, ``generations``, ``evaluation`` (on what);
+        ``calibration`` (on what), ``parameters``, ``notes``, ``peak_memory`` [bytes], ``seconds_quantising`` and
+        ``seconds`` of it all.
 
     Raises
     ------
@@ -115,7 +117,8 @@ def quantize(
     def verify(folder: Path) -> dict[str, Any]:
         found = check(folder, how, values, target, gpu)
         notes[:] = found.notes
-        return {"source": str(folder), "notes": list(found.notes)}
+        estimated = {"bytes": found.bytes_after, "bits": found.bits}
+        return {"source": str(folder), "notes": list(found.notes), "estimated": estimated}
 
     prepare: jobs.Prepare | None = None
     local = source_folder(model, revision)
@@ -166,8 +169,8 @@ def check(
     InvalidInput, UnsupportedModel, MissingPart, UnknownName
         As :func:`quantize` does.
     """
-    from workbench.quantizers.checkpoint import read
     from workbench.quantizers.preflight import preflight
+    from workbench.quantizers.source import read
 
     how = method if isinstance(method, Method) else find(method)
     return preflight(read(folder), how, how.check(parameters), out, gpu)

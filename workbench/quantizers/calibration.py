@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def builtin_texts() -> list[str]:
 
 
 def select(
-    texts: list[str], source: str, tokenizer: Any, samples: int, length: int, *, cut: bool
+    texts: list[str], source: str, encode: Callable[[str], list[int]], samples: int, length: int, *, cut: bool
 ) -> tuple[list[list[int]], Facts]:
     """Token ids of the texts a method can use, in order, and what became of the others.
 
@@ -112,8 +112,8 @@ def select(
         Candidates.
     source : str
         Where they are from.
-    tokenizer : callable
-        ``tokenizer(text).input_ids`` gives token ids.
+    encode : callable
+        Text -> token ids.
     samples, length : int
         How many to use, and the most tokens of one.
     cut : bool
@@ -128,7 +128,7 @@ def select(
     chosen: list[list[int]] = []
     too_short = too_long = shortened = 0
     for text in texts:
-        ids = list(tokenizer(text).input_ids)
+        ids = list(encode(text))
         if len(ids) < SHORTEST:
             too_short += 1
             continue

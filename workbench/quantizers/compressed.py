@@ -74,10 +74,3 @@ def oneshot(
             output_dir=str(out),
             **extra,
         )
-
-
-def load(folder: Path, dtype: Any) -> Any:
-    """The quantised model, run as the checkpoint says, weights widened."""
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import InvalidInput, MissingPart, UnsupportedModel
+from workbench.headers import Tensor
 from workbench.quantities import GIB, show_bytes
-from workbench.quantizers.checkpoint import Checkpoint, Tensor
 from workbench.quantizers.registry import Method
+from workbench.quantizers.source import Source
 
 #: Up to this many bytes a model is evaluated in float32; a larger one in its own 16-bit float.
 WIDE_UP_TO = 4 * GIB
@@ -28,6 +29,8 @@ class Preflight:
     ----------
     bytes_before, bytes_after : int
         Tensors now; and estimated, after [bytes].
+    bits : float
+        Bits of a quantised weight with its scales, estimated.
     memory, disk : int
         Host memory and disk it will need, estimated [bytes].
     notes : tuple of str
@@ -36,13 +39,14 @@ class Preflight:
 
     bytes_before: int
     bytes_after: int
+    bits: float
     memory: int
     disk: int
     notes: tuple[str, ...] = ()
 
 
 def preflight(
-    checkpoint: Checkpoint,
+    source: Source,
     method: Method,
     parameters: Mapping[str, Any],
     out: Path,
@@ -52,7 +56,7 @@ def preflight(
 
     Parameters
     ----------
-    checkpoint : Checkpoint
+    source : Source
         What is quantised.
     method : Method
         How.
@@ -72,19 +76,19 @@ def preflight(
     MissingPart
         If memory or disk are too small.
     """
-    against = suits_model(checkpoint, method, parameters)
+    against = suits_model(source, method, parameters)
     if against:
-        raise UnsupportedModel(f"{method.id} does not suit {checkpoint.folder.name}: {'; '.join(against)}")
-    source = checkpoint.folder.resolve()
-    if out.resolve() == source or source in out.resolve().parents:
+        raise UnsupportedModel(f"{method.id} does not suit {source.folder.name}: {'; '.join(against)}")
+    folder = source.folder.resolve()
+    if out.resolve() == folder or folder in out.resolve().parents:
         raise InvalidInput(f"{out} lies inside the checkpoint that is quantised; choose a folder outside it")
-    notes = [*suits_gpu(method, gpu), *suits_engines(method, parameters)]
+    notes = [*suits_gpu(method, gpu), *(method.remarks(parameters) if method.remarks else ())]
 
     from workbench import machine
 
     here = machine.describe(out)
-    after = bytes_after(checkpoint, method, parameters)
-    memory = memory_needed(checkpoint, method, parameters)
+    after = bytes_after(source, method, parameters)
+    memory = memory_needed(source, method, parameters)
     short = []
     if memory > here.memory_available:
         short.append(f"about {show_bytes(memory)} of memory, {show_bytes(here.memory_available)} are free")
@@ -93,15 +97,16 @@ def preflight(
             f"{show_bytes(after + SPARE_DISK)} of disk, {show_bytes(here.disk_free)} are free at {here.disk_path}"
         )
     if short:
-        raise MissingPart(f"quantising {checkpoint.folder.name} needs {'; and '.join(short)}")
-    return Preflight(checkpoint.bytes, after, memory, after + SPARE_DISK, tuple(notes))
+        raise MissingPart(f"quantising {source.folder.name} needs {'; and '.join(short)}")
+    bits = bits_per_weight(source, method, parameters, after)
+    return Preflight(source.bytes, after, bits, memory, after + SPARE_DISK, tuple(notes))
 
 
-def suits_model(checkpoint: Checkpoint, method: Method, parameters: Mapping[str, Any]) -> list[str]:
+def suits_model(source: Source, method: Method, parameters: Mapping[str, Any]) -> list[str]:
     """Reasons why the method cannot quantise this model; none if it can."""
-    if checkpoint.quantization:
-        return [f"it is quantised already ({checkpoint.quantization}); take the 16-bit checkpoint"]
-    config = checkpoint.config
+    if source.quantization:
+        return [f"it is quantised already ({source.quantization}); take the 16-bit checkpoint"]
+    config = source.config
     kind = config.get("model_type")
     if not isinstance(kind, str):
         return ["its config.json names no model_type"]
@@ -110,19 +115,24 @@ def suits_model(checkpoint: Checkpoint, method: Method, parameters: Mapping[str,
         return [f"{method.library} is known to work for model_type {known}, not {kind!r}; try gptq or fp8_dynamic"]
     if config.get("auto_map") and not method.model_types:
         return ["its config.json asks to run code that comes with the model (auto_map), which is never done"]
-    linears = quantised(checkpoint, parameters)
+    linears = quantised(source, parameters)
     if not linears:
         return ["no linear module is left to quantise"]
     reasons = []
     group = group_size(parameters)
     if group > 0:
-        reasons += _misfits(linears, 1, group, "inputs", "group size")
-    if method.scheme == "awq":
-        reasons += _misfits(linears, 0, 64 if parameters.get("apply_clip") else 8, "outputs", "AutoAWQ's block of")
+        reasons += misfits(linears, 1, group, "inputs", "group size")
+    if method.against is not None:
+        reasons += method.against(source, parameters)
     return reasons
 
 
-def _misfits(linears: list[Tensor], side: int, block: int, what: str, of: str) -> list[str]:
+def misfits(linears: list[Tensor], side: int, block: int, what: str, of: str) -> list[str]:
+    """The reason against, if ``block`` does not divide a side of these matrices (0: outputs, 1: inputs).
+
+    >>> misfits([Tensor("layers.0.up.weight", "BF16", (96, 64), 12288)], 0, 64, "outputs", "a block of")
+    ['1 modules have outputs that a block of 64 does not divide, first layers.0.up with 96']
+    """
     wrong = [t for t in linears if t.shape[side] % block]
     if not wrong:
         return []
@@ -163,14 +173,6 @@ def suits_gpu(method: Method, gpu: str | None) -> list[str]:
     return []
 
 
-def suits_engines(method: Method, parameters: Mapping[str, Any]) -> list[str]:
-    """Notes on who will read the result."""
-    version = parameters.get("version")
-    if method.scheme == "awq" and version != "GEMM":
-        return [f"vLLM does not read version {version}; leave it at GEMM to serve the result with vLLM"]
-    return []
-
-
 def _dotted(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
 
@@ -180,7 +182,7 @@ def group_size(parameters: Mapping[str, Any]) -> int:
     return int(parameters.get("q_group_size") or parameters.get("group_size") or 0)
 
 
-def quantised(checkpoint: Checkpoint, parameters: Mapping[str, Any]) -> list[Tensor]:
+def quantised(source: Source, parameters: Mapping[str, Any]) -> list[Tensor]:
     """The weights that will be quantised: linear modules of the layers, less what the user leaves out."""
     import re
 
@@ -189,13 +191,15 @@ def quantised(checkpoint: Checkpoint, parameters: Mapping[str, Any]) -> list[Ten
     def kept(name: str) -> bool:
         return any(re.match(p[3:], name) if p.startswith("re:") else p == name or p in name for p in left_out)
 
-    return [t for t in checkpoint.linears if not kept(t.name.removesuffix(".weight"))]
+    return [t for t in source.linears if not kept(t.name.removesuffix(".weight"))]
 
 
-def bytes_after(checkpoint: Checkpoint, method: Method, parameters: Mapping[str, Any]) -> int:
+def bytes_after(source: Source, method: Method, parameters: Mapping[str, Any]) -> int:
     """Size of the result's tensors, estimated by the scheme's own arithmetic [bytes]."""
     from workbench.formats import scheme
 
+    if method.size is not None:
+        return method.size(source, parameters)
     base = scheme(method.scheme)
     bits = parameters.get("bits") or parameters.get("w_bit") or base.bits
     symmetric = parameters.get("sym")
@@ -203,22 +207,36 @@ def bytes_after(checkpoint: Checkpoint, method: Method, parameters: Mapping[str,
     made = base.with_format(
         bits=bits, zero_bits=bits if symmetric is False or had_zeros else 0, group_size=max(group_size(parameters), 0)
     )
-    chosen = quantised(checkpoint, parameters)
+    chosen = quantised(source, parameters)
     small = sum(made.matrix_bytes(t.shape[1], t.shape[0]) for t in chosen)
-    return int(checkpoint.bytes - sum(t.bytes for t in chosen) + small)
+    return int(source.bytes - sum(t.bytes for t in chosen) + small)
 
 
-def memory_needed(checkpoint: Checkpoint, method: Method, parameters: Mapping[str, Any]) -> int:
+def bits_per_weight(source: Source, method: Method, parameters: Mapping[str, Any], after: int) -> float:
+    """Stored bits of a quantised weight, its scales, zeros and indices included, for a result of ``after`` bytes."""
+    if method.whole_model:
+        return 8 * after / source.parameters
+    chosen = quantised(source, parameters)
+    rest = source.bytes - sum(t.bytes for t in chosen)
+    return 8 * (after - rest) / sum(t.elements for t in chosen)
+
+
+def hessians(layer: Sequence[Tensor], tokens: int) -> int:
+    """Memory of calibrating by the inputs' second moments [bytes]: a layer's inputs, and a Hessian for each matrix."""
+    inputs = [t.shape[1] for t in layer]
+    return 4 * tokens * min(inputs) + 4 * sum(n * n for n in inputs)
+
+
+def memory_needed(source: Source, method: Method, parameters: Mapping[str, Any]) -> int:
     """Peak host memory, estimated [bytes].
 
     The larger of evaluating (weights in the float of the evaluation) and quantising: the weights, the largest
-    layer once more, and for calibration the inputs of one layer's linear modules (AutoAWQ keeps them all) or its
-    Hessians (GPTQ).
+    layer once more, and what calibrating takes.
     """
-    wide = 4 if checkpoint.bytes <= WIDE_UP_TO else 2
-    evaluating = checkpoint.parameters * wide
+    wide = 4 if source.bytes <= WIDE_UP_TO else 2
+    evaluating = source.parameters * wide
     layers: dict[str, list[Tensor]] = {}
-    for tensor in checkpoint.linears:
+    for tensor in source.linears:
         layers.setdefault(tensor.name.split(".layers.")[-1].split(".")[0], []).append(tensor)
     working = 0
     if layers:
@@ -226,9 +244,5 @@ def memory_needed(checkpoint: Checkpoint, method: Method, parameters: Mapping[st
         working = 4 * sum(t.elements for t in largest)
         if method.calibrates:
             tokens = int(parameters[method.samples]) * int(parameters[method.length])
-            inputs = [t.shape[1] for t in largest]
-            if method.scheme == "awq":
-                working += 2 * tokens * sum(inputs)
-            else:
-                working += 4 * tokens * min(inputs) + 4 * sum(n * n for n in inputs)
-    return LIBRARIES + max(evaluating, checkpoint.bytes + working)
+            working += (method.working or hessians)(largest, tokens)
+    return LIBRARIES + max(evaluating, source.bytes + working)

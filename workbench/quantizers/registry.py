@@ -1,8 +1,6 @@
 """What a quantisation method is: its parameters, what it needs, and how a name leads to it.
 
-A method is one file in this folder that defines ``METHOD``. The file is read twice: by the base install, which
-has no torch, for the description; and inside the environment, for the two functions that do the work
-(``quantize`` and ``load``), so both import the heavy libraries late.
+How a method is written is in :mod:`workbench.quantizers.methods`.
 """
 
 from __future__ import annotations
@@ -10,13 +8,17 @@ from __future__ import annotations
 import difflib
 import math
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InvalidInput, UnknownName
+
+if TYPE_CHECKING:
+    from workbench.headers import Tensor
+    from workbench.quantizers.source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,22 @@ class Method:
         Where it runs.
     together : callable, optional
         Raises InvalidInput for parameters that exclude each other.
+    drops_long : bool
+        Whether a calibration text that is longer than ``length`` is dropped; else it is cut.
+    against : callable, optional
+        Source and parameters -> reasons why this method cannot quantise it, beyond what holds for all.
+    remarks : callable, optional
+        Parameters -> what one should know of this choice.
+    working : callable, optional
+        Tensors of the largest layer and calibration tokens -> host memory that calibrating takes besides the weights
+        [bytes]; a layer's inputs and Hessians where a method does not say.
+    whole_model : bool
+        Whether every matrix is quantised, embeddings too.
+    size : callable, optional
+        Source and parameters -> bytes of the result's tensors [bytes], where the scheme's own arithmetic over
+        the quantised matrices does not say it.
+    variants : tuple of mapping
+        What is tried when every method is: parameters that differ from the defaults, one mapping a trial.
     """
 
     id: str
@@ -169,6 +187,13 @@ class Method:
     length: str = ""
     environment: str = "quantize"
     together: Callable[[Mapping[str, Any]], None] | None = None
+    drops_long: bool = False
+    against: Callable[[Source, Mapping[str, Any]], list[str]] | None = None
+    remarks: Callable[[Mapping[str, Any]], list[str]] | None = None
+    working: Callable[[Sequence[Tensor], int], int] | None = None
+    whole_model: bool = False
+    size: Callable[[Source, Mapping[str, Any]], int] | None = None
+    variants: tuple[Mapping[str, Any], ...] = ({},)
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters: those given, validated, and the defaults of the rest.
@@ -192,19 +217,14 @@ class Method:
         return values
 
 
-#: Modules of this package that are not methods.
-_OTHERS = {"calibration", "checkpoint", "compressed", "following", "preflight", "registry", "worker"}
-
-
 @cache
 def methods() -> dict[str, Method]:
-    """Every method, by id: one for each file of this folder that describes one."""
-    package = import_module("workbench.quantizers")
+    """Every method, by id: one for each file of ``methods/``."""
+    package = import_module("workbench.quantizers.methods")
     found = {}
     for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
-        if module not in _OTHERS:
-            described: Method = import_module(f"workbench.quantizers.{module}").METHOD
-            found[described.id] = described
+        described: Method = import_module(f"{package.__name__}.{module}").METHOD
+        found[described.id] = described
     return found
 
 

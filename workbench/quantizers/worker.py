@@ -1,23 +1,34 @@
-"""Quantise a checkpoint: perplexity, calibration, the method itself, perplexity again, on the same text.
+"""Quantise a checkpoint and say what it cost: the original measured, the method itself, the result measured.
 
-A worker: it runs in the ``quantize`` environment.
+A worker: it runs in the environment of the method.
 """
 
 from __future__ import annotations
 
 import gc
+import random
+import resource
 import shutil
+import sys
 import time
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from workbench import headers
 from workbench.builtin import text
-from workbench.builtin.perplexity import perplexity
 from workbench.builtin.train import portable_tokenizer
-from workbench.quantizers import calibration, checkpoint
+from workbench.quality import torch_model
+from workbench.quality.measure import Measured, Original, facts, measure
+from workbench.quality.tokens import tokenizer
+from workbench.quality.windows import STRIDE, WINDOW, passages
+from workbench.quantizers import calibration, source
+from workbench.quantizers.methods import WORK
 from workbench.quantizers.preflight import WIDE_UP_TO, quantised
-from workbench.quantizers.registry import find
+from workbench.quantizers.registry import Method, find
 
 if TYPE_CHECKING:
     from workbench.worker import Worker
@@ -35,88 +46,102 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
     Parameters
     ----------
     request : dict
-        ``source`` (folder), ``method``, ``parameters``, ``data`` (file or None), ``evaluate_tokens`` (0: leave
-        perplexity out).
+        ``source`` (folder), ``method``, ``parameters``, ``data`` (file or None), ``evaluate_tokens`` (0: nothing is
+        measured), ``notes``, and ``estimated`` (``bytes`` and ``bits`` of the preflight).
     worker : Worker
         Takes progress; ``out`` is the folder to write.
     """
     started = time.monotonic()
-    out, source = worker.out, Path(request["source"])
+    out, folder = worker.out, Path(request["source"])
     assert out is not None
     how, parameters = find(request["method"]), request["parameters"]
-    before = checkpoint.read(source)
+    before = source.read(folder)
     worker.progress(None, "loading the libraries")
-    import torch
-    import transformers
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(source)
+    _same_dice()
+    encode, decode = tokenizer(folder)
     samples: list[list[int]] = []
     calibrated: dict[str, Any] | None = None
     if how.calibrates:
         worker.progress(0.02, "reading the calibration text")
-        data = request["data"]
-        texts = calibration.read(Path(data)) if data else calibration.builtin_texts()
-        samples, facts = calibration.select(
-            texts, data or "built-in text", tokenizer, parameters[how.samples], parameters[how.length],
-            cut=how.scheme != "awq",
-        )  # fmt: skip
-        calibrated = facts.to_dict()
+        samples, calibrated = _samples(how, parameters, request["data"], encode)
 
-    documents = [document.text for document in text.held_out()]
-    wide = torch.float32 if before.bytes <= WIDE_UP_TO else torch.bfloat16
+    module = import_module(f"workbench.quantizers.methods.{how.id}")
+    original = getattr(module, "original", lambda folder, out, dtype: torch_model.load(folder, dtype))
+    dtype = "float32" if before.bytes <= WIDE_UP_TO else "bfloat16"
+    kept = Original(out / WORK)
+    tokens = int(request["evaluate_tokens"])
+    scored = passages([document.text for document in text.held_out()], encode, tokens) if tokens else []
 
-    def measure(load: Any, begin: float, end: float, stage: str) -> dict[str, Any] | None:
-        if not request["evaluate_tokens"]:
+    def measured(load: Any, begin: float, end: float, stage: str, **with_original: Original) -> Measured | None:
+        if not scored:
             return None
         worker.progress(begin, stage)
-        transformers.set_seed(0)
-        return perplexity(
-            _placed(load(), torch), tokenizer, documents, max_tokens=request["evaluate_tokens"],
-            progress=lambda done: worker.progress(begin + (end - begin) * done, stage),
-        )  # fmt: skip
+        found = measure(
+            load(), scored, progress=lambda done: worker.progress(begin + (end - begin) * done, stage), **with_original
+        )
+        gc.collect()
+        return found
 
-    first = measure(
-        lambda: AutoModelForCausalLM.from_pretrained(source, dtype=wide, trust_remote_code=False).eval(),
-        0.05, 0.15, "measuring perplexity before",
-    )  # fmt: skip
-    gc.collect()
+    first = measured(lambda: original(folder, out, dtype), 0.05, 0.15, "measuring the original", keep=kept)
+    _same_dice()
 
     def tell(fraction: float, stage: str, detail: str = "", seconds_left: float | None = None) -> None:
         worker.progress(0.15 + 0.7 * fraction, stage, detail, seconds_left)
 
     tell(0.0, "quantising")
-    module = import_module(f"workbench.quantizers.{how.id}")
-    module.quantize(source, out, parameters, samples, tell)
-    _take_over(source, out)
+    began = time.monotonic()
+    module.quantize(folder, out, parameters, samples, tell)
+    quantising = time.monotonic() - began
+    _take_over(folder, out)
     gc.collect()
-    second = measure(lambda: module.load(out, wide), 0.87, 1.0, "measuring perplexity after")
+    second = measured(lambda: module.load(out, dtype), 0.87, 1.0, "measuring the result", against=kept)
+    shutil.rmtree(out / WORK)
 
-    after = checkpoint.read(out)
-    return {
+    after = headers.read(out)
+    result = {
         "method": how.id,
+        "title": how.title,
         "scheme": how.scheme,
         "parameters": parameters,
         "bytes_before": before.bytes,
+        "bytes_estimated": request["estimated"]["bytes"],
         "bytes_after": after.bytes,
-        "bits_per_weight": bits_per_weight(before, after, parameters),
-        "perplexity_before": first and first.pop("perplexity"),
-        "perplexity_after": second and second.pop("perplexity"),
-        "evaluation": second and {**second, "text": "built-in, held out", "dtype": str(wide).removeprefix("torch.")},
+        "bits_estimated": request["estimated"]["bits"],
+        "bits_per_weight": _bits_per_weight(before, after, how, parameters),
+        "perplexity_before": None,
+        "perplexity_after": None,
+        "evaluation": None,
         "calibration": calibrated,
         "notes": request.get("notes", []),
-        "seconds": time.monotonic() - started,
+        "peak_memory": _peak_memory(),
+        "seconds_quantising": quantising,
     }
+    if first and second:
+        result |= facts(first, second, decode, scored)
+        result["evaluation"] = {
+            "text": "built-in, held out", "tokens": first.tokens, "documents": len(scored), "window": WINDOW,
+            "stride": STRIDE, "dtype": dtype, "compared": second.compared, "blocks": result.pop("blocks"),
+        }  # fmt: skip
+    return {**result, "seconds": time.monotonic() - started}
 
 
-def _placed(model: Any, torch: Any) -> Any:
-    """The model on the GPU, if there is one with room for it."""
-    if torch.cuda.is_available():
-        size = sum(p.numel() * p.element_size() for p in model.parameters())
-        if size * 1.2 + 2**30 < torch.cuda.mem_get_info()[0]:
-            return model.to("cuda")
-    return model
+def _same_dice() -> None:
+    """The same random numbers in every run."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  # the libraries draw from it
+    if find_spec("torch"):
+        import torch
+
+        torch.manual_seed(0)
+
+
+def _samples(how: Method, parameters: dict[str, Any], data: str | None, encode: Any) -> tuple[list[list[int]], Any]:
+    texts = calibration.read(Path(data)) if data else calibration.builtin_texts()
+    samples, found = calibration.select(
+        texts, data or "built-in text", encode, parameters[how.samples], parameters[how.length],
+        cut=not how.drops_long,
+    )  # fmt: skip
+    return samples, found.to_dict()
 
 
 def _take_over(source: Path, out: Path) -> None:
@@ -131,9 +156,24 @@ def _take_over(source: Path, out: Path) -> None:
         portable_tokenizer(out)
 
 
-def bits_per_weight(before: checkpoint.Checkpoint, after: checkpoint.Checkpoint, parameters: dict[str, Any]) -> float:
+def _bits_per_weight(
+    before: source.Source, after: headers.Checkpoint, how: Method, parameters: dict[str, Any]
+) -> float:
     """Stored bits of a quantised weight, its scales, zeros and indices included."""
+    if how.whole_model:
+        return 8 * after.bytes / before.parameters
     weights = {t.name.removesuffix(".weight"): t for t in quantised(before, parameters)}
-    parts = (".bias",)
-    stored = sum(t.bytes for t in after.tensors if t.name.rpartition(".")[0] in weights and not t.name.endswith(parts))
+    stored = sum(t.bytes for t in after.tensors if _module(t.name, weights) and not t.name.endswith(".bias"))
     return 8 * stored / sum(t.elements for t in weights.values())
+
+
+def _module(name: str, weights: dict[str, Any]) -> bool:
+    """Whether a tensor belongs to a quantised module: ``….up_proj.weight_scale``, ``….up_proj.weight.absmax``."""
+    parts = name.split(".")
+    return any(".".join(parts[:length]) in weights for length in (len(parts) - 1, len(parts) - 2))
+
+
+def _peak_memory() -> int:
+    """Most memory this process has held [bytes]."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

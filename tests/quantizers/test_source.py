@@ -1,4 +1,4 @@
-"""Checkpoints by their headers: sizes, and everything that can be wrong with a folder."""
+"""What is quantised, by its headers: sizes, and everything that can be wrong with a folder."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import pytest
 from tiny_checkpoints import llama_config, llama_shapes, write, write_sparse
 
 from workbench.errors import InvalidInput, UnsupportedModel
-from workbench.quantizers.checkpoint import read
+from workbench.quantizers.source import read
 
 
 def test_sizes_come_from_the_header(tmp_path):
@@ -30,7 +30,7 @@ def test_truncated_weights_are_named(tmp_path, keep):
     file = folder / "model.safetensors"
     size = file.stat().st_size
     os.truncate(file, keep if keep >= 0 else size + keep)
-    with pytest.raises(InvalidInput, match=r"model\.safetensors is truncated or damaged"):
+    with pytest.raises(InvalidInput, match=r"model\.safetensors (is no safetensors file, or it )?is truncated"):
         read(folder)
 
 
@@ -38,7 +38,7 @@ def test_a_missing_shard_is_named(tmp_path):
     folder = write(tmp_path / "model", llama_config(), llama_shapes())
     names = {"a": "model.safetensors", "b": "model-00002.safetensors"}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
-    with pytest.raises(InvalidInput, match=r"lacks 1 of 2 weight files, first model-00002\.safetensors"):
+    with pytest.raises(InvalidInput, match=r"lacks 1 weight files .* first model-00002\.safetensors"):
         read(folder)
 
 
@@ -50,7 +50,7 @@ def test_an_index_cannot_lead_out_of_the_folder(tmp_path):
     (folder / "model.safetensors.index.json").write_text(
         json.dumps({"weight_map": {"a": "../elsewhere/model.safetensors"}})
     )
-    with pytest.raises(InvalidInput, match="lacks 1 of 1 weight files"):
+    with pytest.raises(InvalidInput, match="is no safetensors file of its folder"):
         read(folder)
 
 

@@ -8,17 +8,37 @@ Lin et al., "AWQ: Activation-aware Weight Quantization", MLSys 2024. AutoAWQ 0.2
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import InvalidInput
+from workbench.headers import Tensor
+from workbench.quality.torch_model import TorchModel, placed
+from workbench.quantizers.preflight import misfits, quantised
 from workbench.quantizers.registry import Method, Parameter
+from workbench.quantizers.source import Source
 
 
 def _packable(parameters: Mapping[str, Any]) -> None:
     if not parameters["zero_point"]:
         raise InvalidInput("zero_point must be true: AutoAWQ's GEMM and GEMV layouts always store zero points")
+
+
+def _against(source: Source, parameters: Mapping[str, Any]) -> list[str]:
+    block = 64 if parameters["apply_clip"] else 8
+    return misfits(quantised(source, parameters), 0, block, "outputs", "AutoAWQ's block of")
+
+
+def _remarks(parameters: Mapping[str, Any]) -> list[str]:
+    if parameters["version"] == "GEMM":
+        return []
+    return [f"vLLM does not read version {parameters['version']}; leave it at GEMM to serve the result with vLLM"]
+
+
+def _working(layer: Sequence[Tensor], tokens: int) -> int:
+    """AutoAWQ keeps the inputs of all of a layer's matrices."""
+    return 2 * tokens * sum(t.shape[1] for t in layer)
 
 
 METHOD = Method(
@@ -30,6 +50,10 @@ METHOD = Method(
     capability=(7, 5),
     native=(7, 5),
     together=_packable,
+    drops_long=True,
+    against=_against,
+    remarks=_remarks,
+    working=_working,
     samples="max_calib_samples",
     length="max_calib_seq_len",
     note="AutoAWQ is archived upstream: no new architectures will come. vLLM reads version GEMM only.",
@@ -121,7 +145,7 @@ def _quantizer() -> type:
     return Quantizer
 
 
-def load(folder: Path, dtype: Any) -> Any:
+def load(folder: Path, dtype: str) -> TorchModel:
     """The quantised model with its weights widened again: what the packed numbers mean, on any processor."""
     import json
 
@@ -147,7 +171,7 @@ def load(folder: Path, dtype: Any) -> Any:
     tied = set(getattr(model, "_tied_weights_keys", None) or ()) if config.tie_word_embeddings else set()
     if unexpected or set(missing) - tied:
         raise RuntimeError(f"the saved checkpoint lacks {missing} or holds {unexpected}")
-    return model.eval()
+    return placed(model)
 
 
 def _dequantize_gemv(qweight: Any, qzeros: Any, scales: Any, bits: int, group: int) -> Any:

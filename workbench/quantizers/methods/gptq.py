@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workbench.quantizers.compressed import IGNORE, load, oneshot
+from workbench.quality.torch_model import load
+from workbench.quantizers.compressed import IGNORE, oneshot
 from workbench.quantizers.registry import Method, Parameter
 
 __all__ = ["METHOD", "load", "quantize"]
