@@ -61,6 +61,7 @@ ABOVE_THE_CORE = [
     "quantizers",
     "serving",
     "benchmark",
+    "trials",
     "comparison",
     "demo",
     "ui",

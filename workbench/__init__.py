@@ -33,6 +33,7 @@ _PUBLIC = {
     "schemes": "workbench.formats",
     "search": "workbench.planner",
     "serve": "workbench.serving",
+    "try_methods": "workbench.trials",
 }
 __all__ = sorted(_PUBLIC)
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from workbench.quantities import Estimate
     from workbench.quantizers import quantize
     from workbench.serving import serve
+    from workbench.trials import try_methods
 
 
 def __getattr__(name: str) -> Any:

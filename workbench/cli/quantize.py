@@ -18,8 +18,21 @@ HELP = "quantise a model into a folder that vLLM loads"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument("model", nargs="?", help="builtin, a folder, or a hub id")
-    parser.add_argument("--method", default="awq", help="how (%(default)s); --list shows them")
-    parser.add_argument("--out", metavar="DIR", help="folder to make (default: NAME-METHOD here)")
+    parser.add_argument(
+        "--method",
+        action="append",
+        metavar="METHOD",
+        help="how (awq); METHOD:NAME=VALUE,… with parameters; repeated, or `all`, tries them side by side; "
+        "--list shows them",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="folder to make (NAME-METHOD here); of several, the folder that keeps them (trials)",
+    )
+    parser.add_argument(
+        "--no-load", action="store_true", help="of several: do not start the engines that each result is for"
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -27,10 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="a parameter of the library; repeatable",
     )
-    parser.add_argument("--data", metavar="FILE", help="calibration text: .txt or .jsonl (default: built-in)")
+    parser.add_argument(
+        "--data",
+        metavar="FILE",
+        help="calibration data: a .txt of paragraphs, a .jsonl or .csv with text or messages, the folder of a data "
+        "set, or the id of one on the Hub, owner/name[/configuration][:split][#column] (default: built-in text)",
+    )
+    parser.add_argument(
+        "--chat", action="store_true", help="put each plain text as a user's turn, by the model's chat template"
+    )
     parser.add_argument("--gpu", help="card it is for; refused if the result would not run there")
     parser.add_argument("--revision", help="branch, tag or commit of a hub model")
-    parser.add_argument("--download", action="store_true", help="fetch a hub model that is not on this machine")
+    parser.add_argument("--download", action="store_true", help="fetch a hub model or data set that is not here")
     parser.add_argument(
         "--evaluate-tokens", type=int, metavar="N", help="held-out tokens for perplexity; 0 leaves it out"
     )
@@ -43,17 +64,21 @@ def run(args: argparse.Namespace) -> int:
     """Quantise and print what came out; 1 if the job failed."""
     from workbench.jobs import JobFailed
     from workbench.quantizers import quantize
+    from workbench.trials import Choice
 
     if args.list:
         _print_methods(args.json)
         return 0
     if not args.model:
         raise InvalidInput("give a model: builtin, a folder, or a hub id (`workbench quantize --list` for methods)")
-    more: dict[str, Any] = {} if args.evaluate_tokens is None else {"evaluate_tokens": args.evaluate_tokens}
-    job = quantize(
-        args.model, args.method, args.out, data=args.data, gpu=args.gpu, revision=args.revision,
-        download=args.download, overwrite=args.overwrite, **more, **settings(args.set),
-    )  # fmt: skip
+    words = args.method or ["awq"]
+    options = {name: getattr(args, name) for name in ("data", "chat", "gpu", "revision", "download", "overwrite")}
+    if args.evaluate_tokens is not None:
+        options["evaluate_tokens"] = args.evaluate_tokens
+    if len(words) > 1 or words == ["all"]:
+        return _side_by_side(args, words, options)
+    chosen = Choice.parse(words[0])
+    job = quantize(args.model, chosen.method, args.out, **options, **{**chosen.parameters, **settings(args.set)})
     try:
         _watch(job)
         result = job.wait()
@@ -68,6 +93,82 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print(json.dumps(result, indent=2) if args.json else summary(result))
     return 0
+
+
+def _side_by_side(args: argparse.Namespace, words: list[str], options: dict[str, Any]) -> int:
+    """Try several methods; 1 if one failed. What a preflight refused, or what cannot run here, is told, no failure."""
+    from workbench.trials import try_methods
+
+    if args.set:
+        raise InvalidInput("--set is of one method; write METHOD:NAME=VALUE where several are tried")
+    methods: Any = "all" if words == ["all"] else words
+    series = try_methods(args.model, methods, args.out or "trials", load=not args.no_load, **options)
+    try:
+        _watch_series(series)
+    except KeyboardInterrupt:
+        series.cancel()
+        print("cancelling; what is done stays", file=sys.stderr)
+        series.wait()
+        raise
+    tried = series.wait()
+    chosen = [step.choice for step in series.steps]
+    rows = [row for row in tried.rows if row.choice in chosen]
+    if args.json:
+        fields = {"model": tried.model, "folder": str(tried.folder), "trials": [_told(row) for row in rows]}
+        print(json.dumps(fields, indent=2))
+    else:
+        print(trials_table(rows))
+    return int(any(step.status in ("failed", "cancelled") for step in series.steps))
+
+
+def _watch_series(series: Any) -> None:
+    """A line on stderr whenever a step changes its stage."""
+    seen: dict[str, str] = {}
+    changed = threading.Event()
+    forget = series.observe(lambda _: changed.set())
+    try:
+        while True:
+            running = series.running
+            for step in series.steps:
+                at = step.progress.stage if step.status == "running" else step.status
+                if step.status != "queued" and seen.get(step.choice.word) != at:
+                    seen[step.choice.word] = at
+                    print(f"{step.choice.word}: {at} {step.reason}".rstrip(), file=sys.stderr, flush=True)
+            if not running:
+                return
+            changed.wait(0.5)
+            changed.clear()
+    finally:
+        forget()
+
+
+def _told(row: Any) -> dict[str, Any]:
+    """A trial without what is long: the figures of each block of text."""
+    fields: dict[str, Any] = row.to_dict()
+    if evaluation := fields["result"].get("evaluation"):
+        fields["result"]["evaluation"] = {k: v for k, v in evaluation.items() if k != "blocks"}
+    change = row.change
+    return {"label": row.choice.word, **fields, "log_perplexity_ratio": change}
+
+
+def trials_table(rows: list[Any]) -> str:
+    """Trials as lines of text, the smallest first; why the others are not there below."""
+    done = sorted((row for row in rows if row.outcome == "done"), key=lambda row: row.result["bytes_after"])
+    lines = [f"{'method':32} {'size':>10} {'bits':>6} {'ppl':>8} {'KL':>9} {'top-1':>6} {'took':>6}  loads in"]
+    for row in done:
+        result = row.result
+        measured = result.get("kl_divergence") is not None
+        quality = (
+            f"{result['perplexity_after']:8.2f} {result['kl_divergence']:9.5f} {result['top1_agreement']:6.1%}"
+            if measured
+            else f"{'–':>8} {'–':>9} {'–':>6}"
+        )
+        lines.append(
+            f"{row.choice.word:32} {show_bytes(result['bytes_after']):>10} {result['bits_per_weight']:6.2f} {quality} "
+            f"{result['seconds']:5.0f}s  {', '.join(row.loads_in) or '–'}"
+        )
+    lines += [f"{row.choice.word}: {row.outcome}: {row.reason}" for row in rows if row.outcome != "done"]
+    return "\n".join(lines)
 
 
 def settings(given: list[str]) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Scored(Protocol):
 
     #: Most tokens of one context.
     longest: int
+    #: The engine that loaded the checkpoint as it stands ("transformers", "llama.cpp"); empty where it was unpacked.
+    runs_in: str
 
     def log_probs(self, ids: Sequence[int], first: int) -> Floats:
         """Log-probabilities [nats] of every word for the tokens ``first`` and later, shape (len(ids) - first, vocab).
@@ -71,6 +73,8 @@ class Measured:
         Relative error of what leaves each layer, the root of the ratio of the sums of squares.
     said : list of list of int
         What it says after each prompt.
+    runs_in : str
+        See :class:`Scored`.
     """
 
     blocks: list[tuple[int, float]] = field(default_factory=list)
@@ -79,6 +83,7 @@ class Measured:
     compared: int = 0
     layers: list[float] = field(default_factory=list)
     said: list[list[int]] = field(default_factory=list)
+    runs_in: str = ""
 
     @property
     def tokens(self) -> int:
@@ -139,7 +144,7 @@ def measure(
     -------
     Measured
     """
-    found = Measured()
+    found = Measured(runs_in=model.runs_in)
     window = min(window, model.longest)
     stride = min(stride, window // 2)
     total = sum(len(ids) - 1 for ids in passages)

@@ -18,10 +18,12 @@ class TorchModel:
     ----------
     model : transformers.PreTrainedModel
         It is asked without gradients and without a cache between calls.
+    runs_in : str
+        "transformers" if that loaded the checkpoint as it stands, else empty.
     """
 
-    def __init__(self, model: Any) -> None:
-        self.model = model.eval()
+    def __init__(self, model: Any, runs_in: str = "transformers") -> None:
+        self.model, self.runs_in = model.eval(), runs_in
         self.longest = int(getattr(model.config, "max_position_embeddings", None) or 2**31)
 
     def _ids(self, ids: Sequence[int]) -> Any:
@@ -64,12 +66,12 @@ def load(folder: Path, dtype: str) -> TorchModel:
     return placed(AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False))
 
 
-def placed(model: Any) -> TorchModel:
+def placed(model: Any, runs_in: str = "transformers") -> TorchModel:
     """A model of transformers, on the GPU if there is one with room for it."""
     import torch
 
     if torch.cuda.is_available():
         size = sum(p.numel() * p.element_size() for p in model.parameters())
         if size * 1.2 + 2**30 < torch.cuda.mem_get_info()[0]:
-            return TorchModel(model.to("cuda"))
-    return TorchModel(model)
+            return TorchModel(model.to("cuda"), runs_in)
+    return TorchModel(model, runs_in)

@@ -19,12 +19,14 @@ _PUBLIC = {
     "EnvironmentsPanel": "workbench.ui.environments",
     "ErrorChart": "workbench.ui.error_chart",
     "GpuTable": "workbench.ui.gpus",
+    "MethodsPanel": "workbench.ui.methods",
     "Panel": "workbench.ui.panel",
     "PlannerPages": "workbench.ui.pages",
     "PlannerPanel": "workbench.ui.planner",
     "QuantizePanel": "workbench.ui.quantize",
     "ServePanel": "workbench.ui.serve",
     "Tabs": "workbench.ui.tabs",
+    "TrialsChart": "workbench.ui.trials_chart",
 }
 __all__ = sorted(_PUBLIC)
 
@@ -36,12 +38,14 @@ if TYPE_CHECKING:
     from workbench.ui.environments import EnvironmentsPanel
     from workbench.ui.error_chart import ErrorChart
     from workbench.ui.gpus import GpuTable
+    from workbench.ui.methods import MethodsPanel
     from workbench.ui.pages import PlannerPages
     from workbench.ui.panel import Panel
     from workbench.ui.planner import PlannerPanel
     from workbench.ui.quantize import QuantizePanel
     from workbench.ui.serve import ServePanel
     from workbench.ui.tabs import Tabs
+    from workbench.ui.trials_chart import TrialsChart
 
 
 def __getattr__(name: str) -> Any:

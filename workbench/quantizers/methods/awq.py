@@ -171,7 +171,7 @@ def load(folder: Path, dtype: str) -> TorchModel:
     tied = set(getattr(model, "_tied_weights_keys", None) or ()) if config.tie_word_embeddings else set()
     if unexpected or set(missing) - tied:
         raise RuntimeError(f"the saved checkpoint lacks {missing} or holds {unexpected}")
-    return placed(model)
+    return placed(model, runs_in="")
 
 
 def _dequantize_gemv(qweight: Any, qzeros: Any, scales: Any, bits: int, group: int) -> Any:

@@ -1,0 +1,15 @@
+"""Methods of quantisation tried on one model, side by side: what each made, what it cost, which engine loads it.
+
+>>> import workbench as wb
+>>> series = wb.try_methods("builtin", ["awq", "gguf:type=Q4_K_M"], "tried")            # doctest: +SKIP
+>>> series.wait().frame()[["label", "bytes", "kl_divergence", "loads_in"]]              # doctest: +SKIP
+>>> open_folder("tried").frame()                                                        # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from workbench.trials.choice import Choice, every
+from workbench.trials.record import Trial, Trials, open_folder
+from workbench.trials.series import Series, try_methods
+
+__all__ = ["Choice", "Series", "Trial", "Trials", "every", "open_folder", "try_methods"]

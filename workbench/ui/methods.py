@@ -1,0 +1,243 @@
+"""Methods of quantisation side by side: what each will need, run, and what each cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import traitlets
+
+from workbench.errors import WorkbenchError
+from workbench.quantizers import check, find, source_folder
+from workbench.trials import Choice, Series, Trials, every, open_folder, try_methods
+from workbench.trials.choice import read
+from workbench.ui.panel import Panel, Refused, Throttle, sentence
+
+#: Rows of the table of results: name in ``Trials.frame()``.
+SHOWN = (
+    "label", "title", "outcome", "reason", "seconds", "bytes", "bits", "perplexity_before", "perplexity", "change",
+    "change_low", "change_high", "kl_divergence", "top1_agreement", "layer_error", "loads_in", "front", "out",
+)  # fmt: skip
+
+
+class MethodsPanel(Panel):
+    """Choose methods, see what each will need, run them, see what each cost.
+
+    Parameters
+    ----------
+    model : str or Path
+        "builtin", a local folder or a hub id.
+    methods : sequence of str
+        Choices, as :class:`workbench.trials.Choice` writes them.
+    folder : str or Path
+        Where what is tried is kept; what it holds already is shown.
+    gpu : str
+        Card the results are for; nothing is asked of it when left empty.
+    data : str or Path
+        Calibration text of your own; the built-in text when left empty.
+    load : bool
+        Whether each result is started in the engines it is for.
+
+    Attributes
+    ----------
+    choice : dict
+        ``model``, ``methods``, ``folder``, ``gpu``, ``data``, ``load``.
+    preflight : list of dict
+        What each method will need, or why it cannot be.
+    steps : list of dict
+        What is being tried.
+    rows : list of dict
+        What was tried; observe it to draw it.
+    picked : str
+        Folder of the result that is to be served.
+    trials : Trials
+        The file of it all.
+    series : Series or None
+        What was started or is watched.
+    """
+
+    script = "methods.js"
+    from_page: ClassVar[frozenset[str]] = frozenset({"choice"})
+    actions: ClassVar[dict[str, str]] = {"start": "start", "cancel": "cancel", "pick": "pick"}
+
+    choice = traitlets.Dict(key_trait=traitlets.Unicode()).tag(sync=True)
+    preflight = traitlets.List(read_only=True).tag(sync=True)
+    steps = traitlets.List(read_only=True).tag(sync=True)
+    rows = traitlets.List(read_only=True).tag(sync=True)
+    picked = traitlets.Unicode("", read_only=True).tag(sync=True)
+    python = traitlets.Unicode(read_only=True).tag(sync=True)
+
+    def __init__(
+        self,
+        model: str | Path = "builtin",
+        methods: Any = ("fp8_dynamic", "gptq", "awq"),
+        folder: str | Path = "trials",
+        *,
+        gpu: str = "",
+        data: str | Path = "",
+        load: bool = True,
+    ) -> None:
+        self.series: Series | None = None
+        self.trials: Trials | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
+        super().__init__()
+        self._throttle = Throttle(self._follow)
+        self.choice = {
+            "model": str(model),
+            "methods": [choice.word for choice in read(methods)],
+            "folder": str(folder),
+            "gpu": gpu,
+            "data": str(data),
+            "load": load,
+        }
+
+    @traitlets.validate("choice")
+    def _check(self, proposal: Any) -> dict[str, Any]:
+        before = self.choice
+        proposed = {**before, **proposal["value"]}
+        for name in proposed:
+            if before and name not in before:
+                raise Refused(f"there is no {name!r} to choose", name)
+        for name in ("model", "folder", "gpu", "data"):
+            if not isinstance(proposed[name], str):
+                raise Refused(f"The {name} is a text.", name)
+        if not proposed["model"].strip():
+            raise Refused("Name a model: builtin, a folder or a hub id.", "model")
+        if not proposed["folder"].strip():
+            raise Refused("Name a folder for what is made.", "folder")
+        if not isinstance(proposed["load"], bool):
+            raise Refused("load is yes or no.", "load")
+        if not isinstance(proposed["methods"], list):
+            raise Refused("The methods are a list.", "methods")
+        try:
+            chosen = [Choice.parse(str(word)) for word in proposed["methods"]]
+            if not before or proposed["folder"] != before["folder"]:
+                self.trials = open_folder(proposed["folder"])
+            if not before or any(proposed[name] != before[name] for name in ("model", "folder", "gpu")):
+                self.set_trait("preflight", preflight(proposed["model"], Path(proposed["folder"]), proposed["gpu"]))
+        except WorkbenchError as error:
+            named = next(
+                (name for name in ("folder", "gpu", "model") if proposed[name] != (before or {}).get(name)), ""
+            )
+            raise Refused(sentence(error), named or "methods") from error
+        return {**proposed, "methods": list(dict.fromkeys(choice.word for choice in chosen))}
+
+    @traitlets.observe("choice")
+    def _say(self, _change: Any) -> None:
+        self.problems = {}
+        self.set_trait("python", self._call())
+        self._show_rows()
+
+    def _call(self) -> str:
+        chosen = self.choice
+        words = [repr(chosen["model"]), repr(chosen["methods"]), repr(chosen["folder"])]
+        words += [f"{name}={chosen[name]!r}" for name in ("gpu", "data") if chosen[name]]
+        words += [] if chosen["load"] else ["load=False"]
+        return f"series = wb.try_methods({', '.join(words)})\nseries.wait().frame()"
+
+    def start(self) -> Series:
+        """Try what is chosen.
+
+        Raises
+        ------
+        WorkbenchError
+            It cannot be started: the message says why. Also while a series runs.
+        """
+        if self.series is not None and self.series.running:
+            raise WorkbenchError("methods are being tried already; cancel that first")
+        chosen = self.choice
+        options = {name: chosen[name] for name in ("gpu", "data") if chosen[name]}
+        series = try_methods(
+            chosen["model"], chosen["methods"], chosen["folder"], load=chosen["load"], overwrite=True, **options
+        )
+        self.watch(series)
+        return series
+
+    def cancel(self, word: str | None = None) -> None:
+        """Cancel one method, or all."""
+        if self.series is not None:
+            self.series.cancel(word)
+
+    def pick(self, word: str) -> None:
+        """Choose the result that is to be served.
+
+        Raises
+        ------
+        WorkbenchError
+            If there is none of that choice.
+        """
+        assert self.trials is not None
+        found = next((row for row in self.trials.rows if row.choice.word == word and row.outcome == "done"), None)
+        if found is None:
+            raise WorkbenchError(f"there is no result of {word}")
+        self.set_trait("picked", str(found.result["out"]))
+
+    def watch(self, series: Series) -> None:
+        """Show a series started elsewhere."""
+        self._unsubscribe()
+        self.series, self.trials = series, series.trials
+        self._unsubscribe = series.observe(self._throttle)
+        self._throttle()
+
+    def _follow(self) -> None:
+        assert self.series is not None
+        self.set_trait(
+            "steps",
+            [
+                {
+                    "word": step.choice.word,
+                    "title": step.choice.title,
+                    "status": step.status,
+                    "progress": vars(step.progress),
+                    "reason": step.reason,
+                }
+                for step in self.series.steps
+            ],
+        )
+        self._show_rows()
+
+    def _show_rows(self) -> None:
+        rows: list[dict[str, Any]] = []
+        if self.trials is not None and self.trials.rows:
+            table = self.trials.frame().sort_values("bytes")[list(SHOWN)]
+            rows = table.astype(object).where(table.notna(), None).to_dict("records")
+        self.set_trait("rows", rows)
+
+
+def preflight(model: str, folder: Path, gpu: str) -> list[dict[str, Any]]:
+    """What each method will need for this model, a row each; nothing is started or written.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is no such model.
+    """
+    source = source_folder(model)
+    rows: list[dict[str, Any]] = []
+    for choice in every():
+        how = find(choice.method)
+        row: dict[str, Any] = {
+            "word": choice.word,
+            "title": choice.title,
+            "library": how.library,
+            "note": how.note,
+            "engines": list(how.engines),
+            "bytes": None,
+            "bits": None,
+            "memory": None,
+            "against": "",
+            "notes": [],
+        }
+        if source is not None:
+            row |= _needs(source, choice, folder, gpu)
+        rows.append(row)
+    return rows
+
+
+def _needs(source: Path, choice: Choice, folder: Path, gpu: str) -> Mapping[str, Any]:
+    try:
+        found = check(source, choice.method, choice.parameters, (folder / choice.folder).absolute(), gpu or None)
+    except WorkbenchError as error:
+        return {"against": sentence(error)}
+    return {"bytes": found.bytes_after, "bits": found.bits, "memory": found.memory, "notes": list(found.notes)}

@@ -1,0 +1,162 @@
+import { checkbox, code, field, gib, h, listen, mount, number, percent, progressBar, table, watchKernel } from "./shared.js";
+
+// Methods of quantisation side by side: chosen on the left with what each will need, run and compared on the right.
+
+const size = (bytes) => (bytes == null ? "–" : bytes >= 2 ** 28 ? `${gib(bytes)} GiB` : `${number(bytes / 2 ** 20)} MiB`);
+const signed = (share) => (share == null ? "–" : `${share > 0 ? "+" : ""}${number(share * 100)} %`);
+const small = (value) => (value == null ? "–" : value === 0 ? "0" : value.toPrecision(2));
+const OVER = new Set(["done", "failed", "refused", "cancelled"]);
+
+function panel(root, model) {
+  const watch = watchKernel(model, root);
+  let draft = model.get("choice");
+  let request = model.get("request");
+  const send = (fields) => {
+    draft = { ...draft, ...fields };
+    request += 1;
+    model.set({ choice: draft, request });
+    model.save_changes();
+  };
+  const ask = (action, args = {}) => model.send({ action, arguments: args });
+  const box = (name, placeholder = "") => {
+    const input = h("input", { type: "text", class: "wb-input", spellcheck: "false", autocomplete: "off", placeholder });
+    input.addEventListener("change", () => send({ [name]: input.value.trim() }));
+    return input;
+  };
+
+  const inputs = { model: box("model"), folder: box("folder"), gpu: box("gpu", "any"), data: box("data", "the built-in text") };
+  const fields = {
+    model: field("Model: builtin, a folder or a hub id", inputs.model),
+    gpu: field("GPU it is for", inputs.gpu),
+    folder: field("Folder that keeps what is tried", inputs.folder),
+    data: field("Calibration text", inputs.data),
+  };
+  const load = checkbox("Start each result in the engines it is for", (value) => send({ load: value }));
+  const list = h("ul", { class: "wb-methods" });
+  const sizes = h("p", { class: "wb-hint" });
+
+  const toggle = (word) => (value) => send({ methods: value ? [...draft.methods, word] : draft.methods.filter((other) => other !== word) });
+  const boxes = new Map();
+  const showMethods = () => {
+    boxes.clear();
+    list.replaceChildren(
+      ...model.get("preflight").map((row) => {
+        const check = checkbox(row.title, toggle(row.word));
+        check.title = [row.library, row.note].filter(Boolean).join(". ");
+        boxes.set(row.word, check);
+        const needs = row.against
+          ? h("span", { class: "wb-problem" }, row.against)
+          : h("span", { class: "wb-muted" }, row.bytes == null ? row.library : `${size(row.bytes)}, ${number(row.bits)} bits, needs ${size(row.memory)}`);
+        const told = [...row.notes, row.note].filter(Boolean).join(" ");
+        return h("li", {}, check, needs, told ? h("small", { class: "wb-hint" }, told) : null);
+      }),
+    );
+    sizes.textContent = model.get("preflight").some((row) => row.bytes != null || row.against)
+      ? "Size of the result, bits of a quantised weight, memory the job will need: estimated before anything runs."
+      : "The model is not here yet: what each method needs is known once it is.";
+    showChoice();
+  };
+
+  const start = h("button", { type: "button", class: "wb-button", onclick: () => ask("start") }, "Try them");
+  const cancel = h("button", { type: "button", class: "wb-button wb-quiet", onclick: () => ask("cancel") }, "Cancel all");
+  const general = h("p", { class: "wb-problem wb-general", role: "alert", hidden: true });
+  const steps = h("ul", { class: "wb-steps", "aria-live": "polite" });
+  const result = h("div", { class: "wb-scroll", tabindex: "0", role: "region", "aria-label": "What was tried" });
+  const words = h("div");
+  const python = code("The same in Python");
+  root.append(
+    h(
+      "div",
+      { class: "wb-columns" },
+      h("form", { class: "wb-card wb-choices", "aria-label": "What to try", onsubmit: (event) => event.preventDefault() }, fields.model, fields.gpu, h("h3", {}, "Methods"), list, sizes, load, h("details", { class: "wb-more" }, h("summary", {}, "Folder and calibration"), fields.folder, fields.data)),
+      h("section", { class: "wb-card", "aria-label": "Methods tried" }, h("div", { class: "wb-panelhead" }, h("h2", {}, "Methods side by side")), general, h("div", { class: "wb-buttons" }, start, cancel), steps, result, words, python),
+    ),
+  );
+
+  const showChoice = () => {
+    draft = model.get("choice");
+    for (const [name, input] of Object.entries(inputs)) if (document.activeElement !== input) input.value = draft[name];
+    load.show(draft.load);
+    for (const [word, check] of boxes) check.show(draft.methods.includes(word));
+    const count = draft.methods.length;
+    if (!running()) start.textContent = count === 1 ? "Try it" : `Try these ${count}`;
+    start.disabled = running() || !count;
+    python.show(model.get("python"));
+  };
+  const running = () => model.get("steps").some((step) => !OVER.has(step.status));
+
+  const bars = new Map();
+  const showSteps = () => {
+    const list = model.get("steps");
+    for (const step of list) {
+      if (!bars.has(step.word)) {
+        const bar = progressBar(step.title);
+        const state = h("span", { class: "wb-state" });
+        const stop = h("button", { type: "button", class: "wb-button wb-quiet", "aria-label": `Cancel ${step.title}`, onclick: () => ask("cancel", { word: step.word }) }, "Cancel");
+        const why = h("p", { class: "wb-hint" });
+        bars.set(step.word, { bar, state, stop, why, root: h("li", {}, h("div", { class: "wb-panelhead" }, h("strong", {}, step.title), state, stop), bar, why) });
+      }
+      const { bar, state, stop, why } = bars.get(step.word);
+      state.textContent = step.status;
+      state.dataset.state = step.status === "done" ? "succeeded" : step.status;
+      stop.hidden = OVER.has(step.status);
+      bar.hidden = step.status !== "running";
+      bar.show(step.progress);
+      why.hidden = !step.reason || step.status === "cancelled";
+      why.textContent = step.reason;
+    }
+    steps.replaceChildren(...list.map((step) => bars.get(step.word).root));
+    cancel.hidden = !running();
+    showChoice();
+  };
+
+  const showRows = () => {
+    const rows = model.get("rows").filter((row) => row.outcome === "done");
+    result.hidden = !rows.length;
+    const measured = rows.filter((row) => row.kl_divergence != null);
+    result.replaceChildren(
+      table(
+        [
+          { title: "Method", header: true, cell: (row) => [row.front ? h("span", { class: "wb-front", title: "Nothing tried is both smaller and nearer to the original" }, "★ ") : null, row.title] },
+          { title: "Size", right: true, cell: (row) => size(row.bytes) },
+          { title: "Bits", right: true, cell: (row) => number(row.bits) },
+          { title: "Perplexity", right: true, cell: (row) => (row.change == null ? "–" : h("span", { title: `90 %: ${signed(row.change_low)} to ${signed(row.change_high)}` }, signed(row.change))) },
+          { title: "KL", right: true, cell: (row) => small(row.kl_divergence) },
+          { title: "Same word", right: true, cell: (row) => (row.top1_agreement == null ? "–" : percent(row.top1_agreement)) },
+          { title: "Loads in", cell: (row) => row.loads_in || "–" },
+          { title: "", cell: (row) => h("button", { type: "button", class: "wb-button wb-quiet", "aria-label": `Serve ${row.title}`, onclick: () => ask("pick", { word: row.label }) }, "Serve") },
+        ],
+        rows,
+        { caption: "Measured on held-out text, the smallest first. ★: nothing tried is both smaller and nearer to the original." },
+      ),
+    );
+    words.replaceChildren(...(measured.length && model.get("picked") ? [h("p", { class: "wb-hint", role: "status" }, `To be served: ${model.get("picked")}`)] : []));
+  };
+  const showProblems = () => {
+    const problems = model.get("problems");
+    for (const [key, element] of Object.entries(fields)) element.problem(problems[key]);
+    const rest = Object.entries(problems).filter(([key]) => !fields[key]);
+    general.hidden = !rest.length;
+    general.textContent = rest.map(([, text]) => text).join(" ");
+  };
+  const unlisten = listen(model, {
+    "change:choice": showChoice,
+    "change:python": showChoice,
+    "change:preflight": showMethods,
+    "change:steps": showSteps,
+    "change:rows": showRows,
+    "change:picked": showRows,
+    "change:problems": showProblems,
+    "msg:custom": showProblems,
+  });
+  showMethods();
+  showSteps();
+  showRows();
+  showProblems();
+  return () => {
+    watch.stop();
+    unlisten();
+  };
+}
+
+export default { render: (context) => mount(context, panel) };
