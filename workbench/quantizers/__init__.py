@@ -15,6 +15,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from workbench.architecture import Model
     from workbench.jobs import Job
     from workbench.progress import Progress
+    from workbench.quantizers.calibration import Given
     from workbench.quantizers.preflight import Preflight
 
 __all__ = ["Method", "Parameter", "check", "find", "methods", "quantize", "source_folder"]
@@ -39,6 +41,7 @@ def quantize(
     out: str | Path | None = None,
     *,
     data: str | Path | None = None,
+    chat: bool = False,
     gpu: str | None = None,
     revision: str | None = None,
     download: bool = False,
@@ -57,13 +60,18 @@ def quantize(
     out : str or Path, optional
         Folder to make; by default ``NAME-METHOD`` here. It appears when everything is done, or never.
     data : str or Path, optional
-        Calibration text: a .txt (paragraphs) or a .jsonl (field ``text``); by default the built-in text.
+        Calibration data: a .txt (paragraphs); a .jsonl or .csv with ``text`` or ``messages`` (role and content, put
+        into words by the model's chat template); the folder of a data set; or the id of one on the Hugging Face Hub,
+        ``owner/name[/configuration][:split][#column]``. By default the built-in text.
+    chat : bool
+        Whether each plain text, too, is put as a user's turn by the chat template: what a model that will only ever
+        chat reads. Conversations always are.
     gpu : str, optional
         Card the result is for: refused if vLLM cannot run it there.
     revision : str, optional
         Branch, tag or commit of a hub model.
     download : bool
-        Whether a hub model that is not on this machine may be fetched.
+        Whether a hub model or data set that is not on this machine may be fetched.
     evaluate_tokens : int
         Tokens of held-out text that perplexity is measured on, before and after; 0 leaves it out.
     overwrite : bool
@@ -102,20 +110,22 @@ def quantize(
     values = how.check(parameters)
     if isinstance(evaluate_tokens, bool) or not isinstance(evaluate_tokens, int) or evaluate_tokens < 0:
         raise InvalidInput(f"evaluate_tokens is {evaluate_tokens!r}; a whole number of at least 0 is needed")
-    file = _data(how, data)
+    given = _given(how, values, data, chat)
     name = _name(model)
     target = Path(out).expanduser().absolute() if out is not None else Path.cwd() / _default_out(name, how)
     request = {
         "method": how.id,
         "parameters": values,
-        "data": str(file) if file else None,
+        "data": given.source,
+        "chat": given.chat,
+        "download": download,
         "evaluate_tokens": evaluate_tokens,
     }
     provenance = {"model": name, "revision": revision, "library": how.library}
     notes: list[str] = []
 
     def verify(folder: Path) -> dict[str, Any]:
-        found = check(folder, how, values, target, gpu)
+        found = check(folder, how, values, target, gpu, given)
         notes[:] = found.notes
         estimated = {"bytes": found.bytes_after, "bits": found.bits}
         return {"source": str(folder), "notes": list(found.notes), "estimated": estimated}
@@ -151,7 +161,7 @@ def quantize(
         prepare=prepare,
         provenance=provenance,
         variables={
-            "HF_HUB_OFFLINE": "1",
+            "HF_HUB_OFFLINE": "0" if download and given.source else "1",  # the model itself lies in a folder by now
             "TOKENIZERS_PARALLELISM": "false",
             "TQDM_MININTERVAL": "0.5",
             **builtin.SLEEP_WHILE_WAITING,
@@ -160,7 +170,13 @@ def quantize(
 
 
 def check(
-    folder: Path, method: str | Method, parameters: Mapping[str, Any], out: Path, gpu: str | None = None
+    folder: Path,
+    method: str | Method,
+    parameters: Mapping[str, Any],
+    out: Path,
+    gpu: str | None = None,
+    data: str | Path | Given | None = None,
+    chat: bool = False,
 ) -> Preflight:
     """The preflight of :func:`quantize` alone: nothing is started or written.
 
@@ -169,11 +185,18 @@ def check(
     InvalidInput, UnsupportedModel, MissingPart, UnknownName
         As :func:`quantize` does.
     """
+    from workbench.quality.tokens import has_chat_template, without_template
+    from workbench.quantizers.calibration import Given
     from workbench.quantizers.preflight import preflight
     from workbench.quantizers.source import read
 
     how = method if isinstance(method, Method) else find(method)
-    return preflight(read(folder), how, how.check(parameters), out, gpu)
+    values = how.check(parameters)
+    given = data if isinstance(data, Given) else _given(how, values, data, chat)
+    found = preflight(read(folder), how, values, out, gpu)
+    if given.conversations and not has_chat_template(folder):
+        raise without_template(folder)
+    return replace(found, notes=(*found.notes, *given.notes))
 
 
 def source_folder(model: str | Path | Model, revision: str | None = None) -> Path | None:
@@ -200,16 +223,12 @@ def source_folder(model: str | Path | Model, revision: str | None = None) -> Pat
     return hub.cached(name, revision)
 
 
-def _data(how: Method, data: str | Path | None) -> Path | None:
-    if data is None:
-        return None
-    if not how.calibrates:
-        raise InvalidInput(f"{how.id} needs no calibration text; leave data out")
+def _given(how: Method, parameters: Mapping[str, Any], data: str | Path | None, chat: bool) -> Given:
+    if (data is not None or chat) and not how.calibrates:
+        raise InvalidInput(f"{how.id} needs no calibration text; leave {'chat' if data is None else 'data'} out")
     from workbench.quantizers import calibration
 
-    file = Path(data).expanduser().absolute()
-    calibration.read(file)
-    return file
+    return calibration.given(data, chat)
 
 
 def _name(model: str | Path | Model) -> str:

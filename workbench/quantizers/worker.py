@@ -46,8 +46,9 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
     Parameters
     ----------
     request : dict
-        ``source`` (folder), ``method``, ``parameters``, ``data`` (file or None), ``evaluate_tokens`` (0: nothing is
-        measured), ``notes``, and ``estimated`` (``bytes`` and ``bits`` of the preflight).
+        ``source`` (folder), ``method``, ``parameters``, ``data`` (as ``calibration.load`` takes it), ``chat``,
+        ``download``, ``evaluate_tokens`` (0: nothing is measured), ``notes``, and ``estimated`` (``bytes`` and
+        ``bits`` of the preflight).
     worker : Worker
         Takes progress; ``out`` is the folder to write.
     """
@@ -61,9 +62,11 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
     encode, decode = tokenizer(folder)
     samples: list[list[int]] = []
     calibrated: dict[str, Any] | None = None
+    notes: list[str] = list(request.get("notes", []))
     if how.calibrates:
         worker.progress(0.02, "reading the calibration text")
-        samples, calibrated = _samples(how, parameters, request["data"], encode)
+        samples, calibrated, said = _samples(how, request, encode)
+        notes += [note for note in said if note and note not in notes]
 
     module = import_module(f"workbench.quantizers.methods.{how.id}")
     original = getattr(module, "original", lambda folder, out, dtype: torch_model.load(folder, dtype))
@@ -112,7 +115,7 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
         "perplexity_after": None,
         "evaluation": None,
         "calibration": calibrated,
-        "notes": request.get("notes", []),
+        "notes": notes,
         "peak_memory": _peak_memory(),
         "seconds_quantising": quantising,
     }
@@ -135,13 +138,16 @@ def _same_dice() -> None:
         torch.manual_seed(0)
 
 
-def _samples(how: Method, parameters: dict[str, Any], data: str | None, encode: Any) -> tuple[list[list[int]], Any]:
-    texts = calibration.read(Path(data)) if data else calibration.builtin_texts()
-    samples, found = calibration.select(
-        texts, data or "built-in text", encode, parameters[how.samples], parameters[how.length],
-        cut=not how.drops_long,
-    )  # fmt: skip
-    return samples, found.to_dict()
+def _samples(how: Method, request: dict[str, Any], encode: Any) -> tuple[list[list[int]], dict[str, Any], list[str]]:
+    """Token ids of the calibration texts, facts and notes of them."""
+    asked, length = request["parameters"][how.samples], request["parameters"][how.length]
+    data, chat = request.get("data"), bool(request.get("chat"))
+    # More rows of a data set than texts are asked for, because some will be too short or too long.
+    texts = calibration.load(data, download=bool(request.get("download")), rows=4 * asked)
+    encode = calibration.encoder(Path(request["source"]), encode, chat=chat)
+    samples, found = calibration.select(texts, data or "built-in text", encode, asked, length, cut=not how.drops_long)
+    said = [calibration.remark(texts) if data else "", calibration.shortfall(found, asked, length)]
+    return samples, {**found.to_dict(), "chat": chat}, said
 
 
 def _take_over(source: Path, out: Path) -> None:

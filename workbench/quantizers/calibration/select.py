@@ -1,19 +1,17 @@
-"""Calibration text: the built-in text or a file of the user's, and which of it a method can use."""
+"""Which samples a method can use, as token ids, and what became of the others."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import InvalidInput
+from workbench.quantizers.calibration.samples import Sample
 
 #: A text of fewer tokens says nothing about activations.
 SHORTEST = 8
-#: More than any method takes, and a file by mistake.
-_LARGEST = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +21,7 @@ class Facts:
     Parameters
     ----------
     source : str
-        "built-in text" or the file.
+        "built-in text", the file or the data set.
     texts : int
         How many it holds.
     used, tokens : int
@@ -45,75 +43,50 @@ class Facts:
         return asdict(self)
 
 
-def read(file: Path) -> list[str]:
-    """Texts of a file: paragraphs of a .txt, the field ``text`` (or the line itself) of each line of a .jsonl.
+def encoder(folder: Path, encode: Callable[[str], list[int]], *, chat: bool) -> Callable[[Sample], list[int]]:
+    """A sample as token ids: a text by the tokenizer, a conversation by the model's chat template too.
 
-    Raises
-    ------
-    InvalidInput
-        If it is missing, of another kind, not UTF-8, empty, or a line is not what it should be.
+    Parameters
+    ----------
+    folder : Path
+        The model's.
+    encode : callable
+        Text -> token ids.
+    chat : bool
+        Whether a text is put as a user's turn.
     """
-    kinds = {".txt": _paragraphs, ".jsonl": _lines}
-    if file.suffix.casefold() not in kinds:
-        raise InvalidInput(f"calibration data must be a .txt or a .jsonl file, not {file.name!r}")
-    try:
-        if file.stat().st_size > _LARGEST:
-            raise InvalidInput(f"{file} is larger than 1 GiB; a few thousand texts are enough to calibrate on")
-        content = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InvalidInput(f"there is no file {file}") from None
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{file} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    except OSError as error:
-        raise InvalidInput(f"{file} cannot be read: {error.strerror or error}") from None
-    texts = kinds[file.suffix.casefold()](file, content)
-    if not texts:
-        raise InvalidInput(f"{file} holds no text")
-    return texts
+    from workbench.quality.tokens import chat_tokenizer
 
+    ready: list[Callable[[Sequence[Any]], list[int]]] = []  # read only if something needs it
 
-def _paragraphs(file: Path, content: str) -> list[str]:
-    """Stretches of text between blank lines."""
-    return [p.strip() for p in content.replace("\r\n", "\n").split("\n\n") if p.strip()]
-
-
-def _lines(file: Path, content: str) -> list[str]:
-    texts = []
-    for number, line in enumerate(content.splitlines(), 1):
-        if not line.strip():
-            continue
+    def ids(found: Sample) -> list[int]:
+        if isinstance(found, str) and not chat:
+            return list(encode(found))
+        if not ready:
+            ready.append(chat_tokenizer(folder))
+        if isinstance(found, str):
+            return ready[0]([{"role": "user", "content": found}])
         try:
-            value = json.loads(line)
-        except ValueError as error:
-            raise InvalidInput(f"{file} line {number} is not JSON: {error}") from None
-        text = value.get("text") if isinstance(value, dict) else value
-        if not isinstance(text, str):
-            raise InvalidInput(f'{file} line {number} has no text: {{"text": "…"}} or "…" is needed')
-        if text.strip():
-            texts.append(text.strip())
-    return texts
+            return ready[0](found.messages)
+        except InvalidInput as error:
+            raise InvalidInput(f"{found.place}: {error}") from None
 
-
-def builtin_texts() -> list[str]:
-    """The part of the built-in text that models are trained on, never the held-out part."""
-    from workbench.builtin import text
-
-    return [document.text for document in text.training()]
+    return ids
 
 
 def select(
-    texts: list[str], source: str, encode: Callable[[str], list[int]], samples: int, length: int, *, cut: bool
+    texts: Sequence[Sample], source: str, encode: Callable[[Any], list[int]], samples: int, length: int, *, cut: bool
 ) -> tuple[list[list[int]], Facts]:
     """Token ids of the texts a method can use, in order, and what became of the others.
 
     Parameters
     ----------
-    texts : list of str
+    texts : sequence of str or Conversation
         Candidates.
     source : str
         Where they are from.
     encode : callable
-        Text -> token ids.
+        Text or conversation -> token ids.
     samples, length : int
         How many to use, and the most tokens of one.
     cut : bool
@@ -154,6 +127,20 @@ def select(
             f"{length} ({too_long} are too long, {too_short} too short); give more text or a smaller length"
         )
     return chosen, facts
+
+
+def shortfall(facts: Facts, samples: int, length: int) -> str:
+    """What to say if the data ran out before the method had the samples that were asked for, or nothing.
+
+    >>> shortfall(Facts("a.txt", texts=3, used=2, tokens=90, too_short=1), 512, 2048)
+    'a.txt gave 2 of the 512 calibration texts asked for, 90 of up to 1,048,576 tokens: statistics of little text vary'
+    """
+    if facts.used >= samples or facts.tokens >= samples * length:
+        return ""
+    return (
+        f"{facts.source} gave {facts.used:,} of the {samples:,} calibration texts asked for, {facts.tokens:,} of up to "
+        f"{samples * length:,} tokens: statistics of little text vary"
+    )
 
 
 def _total(chosen: Iterable[list[int]]) -> int:
