@@ -225,6 +225,23 @@ def test_cancel_leaves_nothing(place, tmp_path):
     assert build.users(environments.get("small").path) == []
 
 
+def test_build_variables_reach_whatever_is_compiled_and_decide_what_it_is(place, tmp_path):
+    write(place, [slow_source(tmp_path, "compiled", 0)])
+    plain = environments.get("small").path
+    backend = tmp_path / "compiled" / "backend.py"
+    backend.write_text(
+        "import os\n"
+        + backend.read_text().replace(
+            "    shutil", "    assert os.environ['CMAKE_ARGS'] == '-DX=ON -DY=OFF'\n    shutil"
+        )
+    )
+    with pytest.raises(MissingPart):
+        environments.ensure("small")
+    write(place, [tmp_path / "compiled"], after='[build]\nCMAKE_ARGS = "-DX=ON -DY=OFF"\n')
+    built = environments.ensure("small")
+    assert built.path != plain  # another way to compile is another environment
+
+
 def test_two_builders_at_once_build_once(place, tmp_path):
     write(place, [slow_source(tmp_path, "slow", 2)])
     builders = [
@@ -323,6 +340,10 @@ def test_what_pip_says_becomes_progress(tmp_path):
         ),
         ("NewConnectionError('<...>: Failed to establish a new connection')", "cannot be reached"),
         ("ERROR: No matching distribution found for torch==2.13.0+cpu", "no CPU build of torch"),
+        (
+            "CMake Error: CMAKE_CXX_COMPILER not set, after EnableLanguage\nERROR: Failed building wheel for x",
+            "a compiler for C and C++ is missing: apt install g++",
+        ),
         ("Error: Command '[...]' returned 1; ensurepip is not available", "apt install python3-venv"),
         ("fine\nImportError: libcudart.so.13: cannot open\n", "ImportError: libcudart.so.13: cannot open"),
         ("", "it ended without a word"),
@@ -333,7 +354,7 @@ def test_why_a_build_failed(log, words):
 
 
 def test_committed_recipes_are_whole():
-    assert set(environments.names()) >= {"quantize", "vllm", "vllm-cpu"}
+    assert set(environments.names()) >= {"quantize", "vllm", "vllm-cpu", "llama-cpp"}
     for name in environments.names():
         read = recipe.read(name)
         assert read.purpose
@@ -341,6 +362,7 @@ def test_committed_recipes_are_whole():
         assert read.imports
         assert all("==" in line for line in read.constraints)
         assert set(read.disk_gb) == {"any": {"cpu", "cuda"}, "cpu": {"cpu"}, "cuda": {"cuda"}, "": {""}}[read.torch]
+        assert name != "llama-cpp" or "-DGGML_NATIVE=OFF" in read.build["CMAKE_ARGS"]
         pinned = [line for step in read.steps for line in step.lines if "==" in line]
         assert pinned
         names = {line.partition("==")[0].lower() for line in read.constraints}
@@ -356,6 +378,7 @@ def test_committed_recipes_are_whole():
     [
         ("quantize", "import torch, awq, llmcompressor, transformers; print(torch.__version__)"),
         ("vllm-cpu", "import torch; from importlib.metadata import version; print(version('vllm'))"),
+        ("llama-cpp", "import llama_cpp, gguf; print(llama_cpp.__version__)"),
     ],
 )
 def test_real_environments(name, code, tmp_path):
@@ -363,10 +386,12 @@ def test_real_environments(name, code, tmp_path):
     with Supervised([str(environment.python), "-c", code], env=environment.environ(), log=tmp_path / "log") as process:
         assert process.wait(300) == 0
     words = (tmp_path / "log").read_text().split()
-    assert words[-1] == environment.versions()["torch" if name == "quantize" else "vllm"]
-    assert 1e9 < environment.size_bytes() < 20e9
+    told = {"quantize": "torch", "vllm-cpu": "vllm", "llama-cpp": "llama_cpp_python"}
+    assert words[-1] == environment.versions()[told[name]]
+    assert (1e8 if name == "llama-cpp" else 1e9) < environment.size_bytes() < 20e9
     for pin in environment.requirements:
         package, _, version = pin.partition("==")
+        package = {"llama-cpp-python[server]": "llama_cpp_python"}.get(package, package)
         if version and package not in recipe.read(name).remove:
             assert environment.versions()[package].partition("+")[0] == version
 

@@ -252,7 +252,7 @@ class Builder:
         """Run to the end, telling progress; on failure raise with the reason from the log."""
         # pip unpacks in TMPDIR, and /tmp is often a small memory disk.
         place = {"TMPDIR": str(self._temporary)} if self._temporary.exists() else {}
-        environ = clean_environ({"PIP_DISABLE_PIP_VERSION_CHECK": "1", **place})
+        environ = clean_environ({"PIP_DISABLE_PIP_VERSION_CHECK": "1", **self.recipe.build, **place})
         process = Supervised(command, env=environ, cwd=self.folder.parent, log=log or self.log)
         try:
             while True:

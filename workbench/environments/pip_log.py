@@ -114,6 +114,10 @@ _MEANINGS = [
         r"is a CPU build",
         "torch came as a CPU build where a CUDA build was wanted: look at pip's index settings",
     ),
+    (
+        r"CMAKE_C(?:XX)?_COMPILER not set|No CMAKE_C(?:XX)?_COMPILER could be found|Could NOT find a C\+\+ compiler",
+        "a compiler for C and C++ is missing: apt install g++ (on macOS: xcode-select --install)",
+    ),
     (r"ensurepip is not available", "Python's venv module is missing: apt install python3-venv"),
     (r"Killed|MemoryError", "memory ran out"),
 ]

@@ -74,6 +74,8 @@ class Recipe:
         Environment variables that programs of this environment run with.
     wheel_variable : str
         Environment variable by which a user names a wheel that is installed instead of the steps.
+    build : dict
+        Environment variables that pip runs with: how packages that come as source are compiled.
     """
 
     name: str
@@ -89,9 +91,10 @@ class Recipe:
     metadata: tuple[str, str] | None = None
     variables: dict[str, str] = field(default_factory=dict)
     wheel_variable: str = ""
+    build: dict[str, str] = field(default_factory=dict)
 
     def key(self, build: str) -> str:
-        """Hash of all that decides what gets installed: pins, Python, platform, build of torch."""
+        """Hash of all that decides what gets installed: pins, Python, platform, build of torch, how it is compiled."""
         parts: list[Any] = [
             [[step.lines, step.options] for step in self.steps],
             self.constraints,
@@ -99,6 +102,7 @@ class Recipe:
             self.metadata,
             build,
             [platform.python_implementation(), *sys.version_info[:2], sys.platform, platform.machine()],
+            *([self.build] if self.build else []),
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
@@ -135,6 +139,7 @@ def read(name: str) -> Recipe:
         metadata=(after["metadata"]["name"], after["metadata"]["version"]) if "metadata" in after else None,
         variables=table.get("variables", {}),
         wheel_variable=table.get("wheel_variable", ""),
+        build=table.get("build", {}),
     )
     wheel = os.environ.get(recipe.wheel_variable, "") if recipe.wheel_variable else ""
     return _with_wheel(recipe, wheel) if wheel else recipe
