@@ -1,6 +1,7 @@
 """Bytes of one stored matrix, against the shapes of the tensors each library writes."""
 
 import dataclasses
+import json
 import math
 
 import pytest
@@ -16,6 +17,15 @@ BYTES = {"int32": 4, "float16": 2, "bfloat16": 2, "float32": 4, "uint8": 1, "int
 def tensors(*shapes):
     """Bytes of tensors given as (type, *shape)."""
     return sum(BYTES[dtype] * math.prod(shape) for dtype, *shape in shapes)
+
+
+NESTED = {"nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.1281544417142868}
+
+
+def nf4_state(inputs, outputs, **nested):
+    """What bitsandbytes packs beside a matrix of 4-bit floats, as a text."""
+    fields = {"quant_type": "nf4", "blocksize": 64, "dtype": "bfloat16", "shape": (outputs, inputs), **nested}
+    return json.dumps(fields)
 
 
 @pytest.mark.parametrize(
@@ -41,16 +51,24 @@ def tensors(*shapes):
         (named.MXFP4, lambda i, o: [("uint8", o, i // 32, 16), ("uint8", o, i // 32)]),
         # vLLM 0.32.0 modelopt.py: weight, weight_scale, weight_scale_2, input_scale
         (named.NVFP4, lambda i, o: [("uint8", o, i // 2), ("fp8", o, i // 16), ("float32", 1), ("float32", 1)]),
-        # bitsandbytes 0.45 functional.py: weight, absmax, quant_map; nested: absmax in bytes, nested_absmax, second map
-        (named.NF4, lambda i, o: [("uint8", o * i // 2), ("float32", o * i // 64), ("float32", 16)]),
+        # bitsandbytes 0.50 functional.py: weight, absmax, quant_map, quant_state; nested: absmax in bytes,
+        # nested_absmax, second map
+        (
+            named.NF4,
+            lambda i, o: [
+                ("uint8", o * i // 2), ("float32", o * i // 64), ("float32", 16), ("uint8", len(nf4_state(i, o))),
+            ],
+        ),
         (
             named.NF4_DOUBLE,
             lambda i, o: [
                 ("uint8", o * i // 2), ("uint8", o * i // 64), ("float32", -(-o * i // 64 // 256)), ("float32", 16),
-                ("float32", 256),
+                ("float32", 256), ("uint8", len(nf4_state(i, o, **NESTED))),
             ],
         ),
         (named.BNB_INT8, lambda i, o: [("int8", o, i), ("float32", o), ("uint8", 1)]),
+        # torchao 0.18 quantize_/workflows/int8/int8_tensor.py: qdata, scale, zero_point
+        (named.TORCHAO_INT8, lambda i, o: [("int8", o, i), ("float32", o, 1), ("int8", o, 1)]),
         # torchao 0.17 tinygemm layout: nibbles, scale and zero point of every group
         (named.TORCHAO_INT4, lambda i, o: [("uint8", o, i // 2), ("bfloat16", i // 128, o, 2)]),
         # aqlm 1.1 inference.py: codes, codebooks, scales

@@ -140,11 +140,13 @@ class FlatBlocks:
         Scales that share a scale of their own (double quantisation); 0: the scales are FP32.
     tensor_bytes : int
         Bytes stored once for a matrix: the code book, with nesting a second one.
+    state : str
+        Text stored with each matrix, with two places (``%d``) for its outputs and inputs.
 
     References
     ----------
-    bitsandbytes 0.45, ``functional.py`` ``quantize_4bit`` and ``QuantState.as_dict``: ``absmax``, ``quant_map`` (16 ×
-    FP32), ``nested_absmax``, ``nested_quant_map`` (256 × FP32). A JSON text of some 200 bytes is not counted.
+    bitsandbytes 0.50, ``functional.py`` ``quantize_4bit`` and ``QuantState.as_dict``: ``absmax``, ``quant_map`` (16 ×
+    FP32), ``nested_absmax``, ``nested_quant_map`` (256 × FP32), and a JSON text that says the rest.
     """
 
     id: str
@@ -152,6 +154,7 @@ class FlatBlocks:
     block: int
     nested: int = 0
     tensor_bytes: int = 64
+    state: str = ""
 
     def matrix_bytes(self, inputs: int, outputs: int) -> float:
         """Stored bytes of one matrix [B].
@@ -162,7 +165,8 @@ class FlatBlocks:
         elements = inputs * outputs
         scales = math.ceil(elements / self.block)
         size = scales + math.ceil(scales / self.nested) * 4 if self.nested else scales * 4
-        return _words(elements, self.bits, 8) + size + self.tensor_bytes
+        text = len(self.state % (outputs, inputs)) if self.state else 0
+        return _words(elements, self.bits, 8) + size + self.tensor_bytes + text
 
 
 @dataclass(frozen=True, slots=True)

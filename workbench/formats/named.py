@@ -29,13 +29,19 @@ GPTQ = Packed("int4", 4, 128, zero_bits=4, index_bits=32, word_bits=32)
 W4A16 = Packed("int4", 4, 128, tensor_bytes=16, word_bits=32)
 INT8 = Packed("int8", 8)
 W8A16 = Packed("int8", 8, tensor_bytes=16, word_bits=32)
-NF4 = FlatBlocks("nf4", 4, 64)
-NF4_DOUBLE = FlatBlocks("nf4", 4, 64, nested=256, tensor_bytes=64 + 1024)
+_NF4_STATE = '{"quant_type": "nf4", "blocksize": 64, "dtype": "bfloat16", "shape": [%d, %d]'
+NF4 = FlatBlocks("nf4", 4, 64, state=_NF4_STATE + "}")
+#: The offset is written as Python writes a number of 32 bits widened to 64: 18 letters, sometimes some less or more.
+NF4_DOUBLE = FlatBlocks(
+    "nf4", 4, 64, nested=256, tensor_bytes=64 + 1024,
+    state=_NF4_STATE + ', "nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.1234567890123456}',
+)  # fmt: skip
 #: One byte a weight, an FP32 scale an output (``SCB``), one byte that names the layout.
 BNB_INT8 = Packed("int8", 8, scale_bits=32, tensor_bytes=1)
 #: torchao keeps a BF16 scale and zero point a group, in tinygemm's layout.
 TORCHAO_INT4 = Packed("int4", 4, 128, scale_bits=32)
-TORCHAO_INT8 = Packed("int8", 8, scale_bits=16)
+#: An FP32 scale and an 8-bit zero point an output (``_weight_qdata``, ``_weight_scale``, ``_weight_zero_point``), 0.18.
+TORCHAO_INT8 = Packed("int8", 8, scale_bits=32, zero_bits=8)
 
 _NAMED = (
     Scheme("bf16", "BF16", BF16, vllm="bfloat16", family="float", note="the precision most models are published in"),

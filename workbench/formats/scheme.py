@@ -42,6 +42,8 @@ class Scheme:
         Roles of the weights that are stored in ``format``; other weights keep the model's float.
     rules : tuple of Rule
         Modules that are stored otherwise; the first that names a module decides, whatever its role.
+    cache_bytes : int
+        Bytes of the scales of an FP8 KV cache, stored in each layer that caches tokens.
     vector_bytes : int, optional
         Bytes of a norm's or bias's value, where the format fixes them (GGUF: 4); None: the model's float.
     capability : tuple of int
@@ -64,6 +66,7 @@ class Scheme:
     compute: str = "bf16"
     roles: frozenset[str] = LINEAR
     rules: tuple[Rule, ...] = ()
+    cache_bytes: int = 0
     vector_bytes: int | None = None
     capability: tuple[int, int] = (0, 0)
     vllm: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from workbench.architecture.caches import TokenCache
 from workbench.formats.scheme import Scheme
 
 if TYPE_CHECKING:
@@ -80,6 +81,9 @@ def stored_bytes(model: Model, scheme: Scheme, float_bytes: float = 2.0, *, draf
         if at not in known:
             known[at] = weight_bytes(weight, scheme, float_bytes, at[1], model)
         found[weight.role] = found.get(weight.role, 0.0) + known[at]
+    if scheme.cache_bytes:
+        caching = sum(any(isinstance(cache, TokenCache) for cache in layer.caches) for layer in model.layers)
+        found["attention"] = found.get("attention", 0.0) + scheme.cache_bytes * caching
     if drafter and model.drafter is not None:
         first = len(model.layers)
         own = [(first + n, w) for n, at in enumerate(model.drafter.layers) for w in at.weights(model.hidden)]

@@ -67,7 +67,16 @@ def read(model: Model, fields: Fields) -> Scheme:
     assert main is not None
     rules = (Rule(Modules(fields.names("ignore")), None), *named)
     activations = any(group.get("input_activations") for group in groups)
-    return _scheme(main, activations, roles, rules)
+    return replace(_scheme(main, activations, roles, rules), cache_bytes=_cache_bytes(model, fields))
+
+
+def _cache_bytes(model: Model, fields: Fields) -> int:
+    """A layer's scales of cached keys and values, ``k_scale`` and ``v_scale``: of the matrix or one a head."""
+    cache = fields.inner("kv_cache_scheme")
+    if cache is None or cache.get("dynamic", False) is not False:
+        return 0
+    heads = model.kv_heads if cache.text("strategy") == "attn_head" else 1
+    return 2 * heads * _SCALE // 8
 
 
 def _only_attention(group: Fields) -> bool:
