@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import InvalidInput, MissingPart, UnsupportedModel
-from workbench.headers import Tensor
+from workbench.formats.kinds import Format
+from workbench.headers import Tensor, role
 from workbench.quantities import GIB, show_bytes
 from workbench.quantizers.registry import Method
 from workbench.quantizers.source import Source
@@ -76,6 +77,8 @@ def preflight(
     MissingPart
         If memory or disk are too small.
     """
+    if method.here is not None and (reason := method.here()):
+        raise MissingPart(f"{method.id} cannot run on this machine: {reason}")
     against = suits_model(source, method, parameters)
     if against:
         raise UnsupportedModel(f"{method.id} does not suit {source.folder.name}: {'; '.join(against)}")
@@ -83,23 +86,23 @@ def preflight(
     if out.resolve() == folder or folder in out.resolve().parents:
         raise InvalidInput(f"{out} lies inside the checkpoint that is quantised; choose a folder outside it")
     notes = [*suits_gpu(method, gpu), *(method.remarks(parameters) if method.remarks else ())]
+    notes += method.about(source, parameters) if method.about else []
 
     from workbench import machine
 
     here = machine.describe(out)
     after = bytes_after(source, method, parameters)
     memory = memory_needed(source, method, parameters)
+    disk = after + SPARE_DISK + (method.scratch(source, parameters) if method.scratch else 0)
     short = []
     if memory > here.memory_available:
         short.append(f"about {show_bytes(memory)} of memory, {show_bytes(here.memory_available)} are free")
-    if after + SPARE_DISK > here.disk_free:
-        short.append(
-            f"{show_bytes(after + SPARE_DISK)} of disk, {show_bytes(here.disk_free)} are free at {here.disk_path}"
-        )
+    if disk > here.disk_free:
+        short.append(f"{show_bytes(disk)} of disk, {show_bytes(here.disk_free)} are free at {here.disk_path}")
     if short:
         raise MissingPart(f"quantising {source.folder.name} needs {'; and '.join(short)}")
     bits = bits_per_weight(source, method, parameters, after)
-    return Preflight(source.bytes, after, bits, memory, after + SPARE_DISK, tuple(notes))
+    return Preflight(source.bytes, after, bits, memory, disk, tuple(notes))
 
 
 def suits_model(source: Source, method: Method, parameters: Mapping[str, Any]) -> list[str]:
@@ -143,6 +146,11 @@ def misfits(linears: list[Tensor], side: int, block: int, what: str, of: str) ->
     ]
 
 
+def in_groups_of(size: int) -> Callable[[Source, Mapping[str, Any]], list[str]]:
+    """A method's ``against``, where the format fixes how many inputs share a scale."""
+    return lambda source, parameters: misfits(quantised(source, parameters), 1, size, "inputs", "groups of")
+
+
 def suits_gpu(method: Method, gpu: str | None) -> list[str]:
     """Notes on serving the result on this card.
 
@@ -183,15 +191,16 @@ def group_size(parameters: Mapping[str, Any]) -> int:
 
 
 def quantised(source: Source, parameters: Mapping[str, Any]) -> list[Tensor]:
-    """The weights that will be quantised: linear modules of the layers, less what the user leaves out."""
+    """The weights that will be quantised: linear modules of the layers, less routers and what the user leaves out."""
     import re
 
-    left_out = [*(parameters.get("modules_to_not_convert") or ()), *(parameters.get("ignore") or ())]
+    names = ("modules_to_not_convert", "llm_int8_skip_modules", "ignore")
+    left_out = [pattern for name in names for pattern in parameters.get(name) or ()]
 
     def kept(name: str) -> bool:
         return any(re.match(p[3:], name) if p.startswith("re:") else p == name or p in name for p in left_out)
 
-    return [t for t in source.linears if not kept(t.name.removesuffix(".weight"))]
+    return [t for t in source.linears if role(t.name) != "router" and not kept(t.name.removesuffix(".weight"))]
 
 
 def bytes_after(source: Source, method: Method, parameters: Mapping[str, Any]) -> int:
@@ -201,15 +210,25 @@ def bytes_after(source: Source, method: Method, parameters: Mapping[str, Any]) -
     if method.size is not None:
         return method.size(source, parameters)
     base = scheme(method.scheme)
-    bits = parameters.get("bits") or parameters.get("w_bit") or base.bits
-    symmetric = parameters.get("sym")
+    bits = parameters.get("bits") or parameters.get("w_bit") or parameters.get("num_bits") or base.bits
+    symmetric = parameters.get("sym", parameters.get("symmetric"))
     had_zeros = getattr(base.format, "zero_bits", 0)
     made = base.with_format(
         bits=bits, zero_bits=bits if symmetric is False or had_zeros else 0, group_size=max(group_size(parameters), 0)
     )
+    return stored(source, parameters, made.format)
+
+
+def stored(source: Source, parameters: Mapping[str, Any], format: Format) -> int:
+    """Size of all tensors once the quantised matrices are stored in a format [bytes]."""
     chosen = quantised(source, parameters)
-    small = sum(made.matrix_bytes(t.shape[1], t.shape[0]) for t in chosen)
+    small = sum(format.matrix_bytes(t.shape[1], t.shape[0]) for t in chosen)
     return int(source.bytes - sum(t.bytes for t in chosen) + small)
+
+
+def stored_as(format: Format) -> Callable[[Source, Mapping[str, Any]], int]:
+    """A method's ``size``, where its parameters change nothing about the format."""
+    return lambda source, parameters: stored(source, parameters, format)
 
 
 def bits_per_weight(source: Source, method: Method, parameters: Mapping[str, Any], after: int) -> float:
@@ -233,6 +252,8 @@ def memory_needed(source: Source, method: Method, parameters: Mapping[str, Any])
     The larger of evaluating (weights in the float of the evaluation) and quantising: the weights, the largest
     layer once more, and what calibrating takes.
     """
+    if method.memory is not None:
+        return LIBRARIES + method.memory(source, parameters)
     wide = 4 if source.bytes <= WIDE_UP_TO else 2
     evaluating = source.parameters * wide
     layers: dict[str, list[Tensor]] = {}
@@ -242,7 +263,7 @@ def memory_needed(source: Source, method: Method, parameters: Mapping[str, Any])
     if layers:
         largest = max(layers.values(), key=lambda ts: sum(t.elements for t in ts))
         working = 4 * sum(t.elements for t in largest)
-        if method.calibrates:
+        if method.reads_text(parameters):
             tokens = int(parameters[method.samples]) * int(parameters[method.length])
             working += (method.working or hessians)(largest, tokens)
     return LIBRARIES + max(evaluating, source.bytes + working)

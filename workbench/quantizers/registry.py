@@ -138,6 +138,8 @@ class Method:
         The library's own.
     calibrates : bool
         Whether it needs text.
+    calibrates_if : callable, optional
+        Parameters -> whether it needs text with these, where that depends on them.
     capability : tuple of int
         Lowest CUDA compute capability that vLLM loads the result on.
     native : tuple of int
@@ -163,11 +165,21 @@ class Method:
     working : callable, optional
         Tensors of the largest layer and calibration tokens -> host memory that calibrating takes besides the weights
         [bytes]; a layer's inputs and Hessians where a method does not say.
+    made : callable, optional
+        Parameters -> the scheme that comes out, where that depends on them.
+    about : callable, optional
+        Source and parameters -> what one should know of this choice for this model.
+    memory : callable, optional
+        Source and parameters -> host memory it takes besides its libraries [bytes], where torch holds no model.
+    scratch : callable, optional
+        Source and parameters -> disk needed on the way, besides the result [bytes].
     whole_model : bool
         Whether every matrix is quantised, embeddings too.
     size : callable, optional
         Source and parameters -> bytes of the result's tensors [bytes], where the scheme's own arithmetic over
         the quantised matrices does not say it.
+    here : callable, optional
+        Why it cannot run on this machine, or "".
     variants : tuple of mapping
         What is tried when every method is: parameters that differ from the defaults, one mapping a trial.
     """
@@ -179,6 +191,7 @@ class Method:
     parameters: tuple[Parameter, ...]
     engines: tuple[str, ...]
     calibrates: bool = True
+    calibrates_if: Callable[[Mapping[str, Any]], bool] | None = None
     capability: tuple[int, int] = (0, 0)
     native: tuple[int, int] = (0, 0)
     model_types: frozenset[str] = field(default_factory=frozenset)
@@ -191,9 +204,18 @@ class Method:
     against: Callable[[Source, Mapping[str, Any]], list[str]] | None = None
     remarks: Callable[[Mapping[str, Any]], list[str]] | None = None
     working: Callable[[Sequence[Tensor], int], int] | None = None
+    made: Callable[[Mapping[str, Any]], str] | None = None
+    about: Callable[[Source, Mapping[str, Any]], list[str]] | None = None
+    memory: Callable[[Source, Mapping[str, Any]], int] | None = None
+    scratch: Callable[[Source, Mapping[str, Any]], int] | None = None
     whole_model: bool = False
     size: Callable[[Source, Mapping[str, Any]], int] | None = None
+    here: Callable[[], str] | None = None
     variants: tuple[Mapping[str, Any], ...] = ({},)
+
+    def reads_text(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether it needs calibration text with these parameters."""
+        return self.calibrates and (self.calibrates_if is None or self.calibrates_if(parameters))
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters: those given, validated, and the defaults of the rest.

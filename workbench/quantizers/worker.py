@@ -63,7 +63,7 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
     samples: list[list[int]] = []
     calibrated: dict[str, Any] | None = None
     notes: list[str] = list(request.get("notes", []))
-    if how.calibrates:
+    if how.reads_text(parameters):
         worker.progress(0.02, "reading the calibration text")
         samples, calibrated, said = _samples(how, request, encode)
         notes += [note for note in said if note and note not in notes]
@@ -95,7 +95,7 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
     began = time.monotonic()
     module.quantize(folder, out, parameters, samples, tell)
     quantising = time.monotonic() - began
-    _take_over(folder, out)
+    take_over(folder, out)
     gc.collect()
     second = measured(lambda: module.load(out, dtype), 0.87, 1.0, "measuring the result", against=kept)
     shutil.rmtree(out / WORK)
@@ -104,7 +104,7 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
     result = {
         "method": how.id,
         "title": how.title,
-        "scheme": how.scheme,
+        "scheme": how.made(parameters) if how.made else how.scheme,
         "parameters": parameters,
         "bytes_before": before.bytes,
         "bytes_estimated": request["estimated"]["bytes"],
@@ -121,6 +121,7 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
     }
     if first and second:
         result |= facts(first, second, decode, scored)
+        result["measured_in"] = second.runs_in
         result["evaluation"] = {
             "text": "built-in, held out", "tokens": first.tokens, "documents": len(scored), "window": WINDOW,
             "stride": STRIDE, "dtype": dtype, "compared": second.compared, "blocks": result.pop("blocks"),
@@ -150,7 +151,7 @@ def _samples(how: Method, request: dict[str, Any], encode: Any) -> tuple[list[li
     return samples, {**found.to_dict(), "chat": chat}, said
 
 
-def _take_over(source: Path, out: Path) -> None:
+def take_over(source: Path, out: Path) -> None:
     """Tokenizer, chat template and generation config as the source has them, not as a library rewrote them."""
     for pattern in _COMPANIONS:
         for written in out.glob(pattern):
@@ -176,7 +177,7 @@ def _bits_per_weight(
 def _module(name: str, weights: dict[str, Any]) -> bool:
     """Whether a tensor belongs to a quantised module: ``….up_proj.weight_scale``, ``….up_proj.weight.absmax``."""
     parts = name.split(".")
-    return any(".".join(parts[:length]) in weights for length in (len(parts) - 1, len(parts) - 2))
+    return any(".".join(parts[:-deep]) in weights for deep in (1, 2, 3))
 
 
 def _peak_memory() -> int:

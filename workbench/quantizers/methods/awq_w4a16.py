@@ -1,0 +1,67 @@
+"""AWQ by llm-compressor: scales searched on calibration text, then 4-bit weights rounded to the nearest.
+
+References
+----------
+Lin et al., "AWQ: Activation-aware Weight Quantization", MLSys 2024. llm-compressor 0.14: ``AWQModifier`` and
+``QuantizationModifier``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from workbench.quality.torch_model import load
+from workbench.quantizers import compressed
+from workbench.quantizers.registry import Method, Parameter
+
+__all__ = ["METHOD", "load", "quantize"]
+
+METHOD = Method(
+    id="awq_w4a16",
+    title="AWQ, 4-bit weights, by llm-compressor",
+    library=compressed.LIBRARY,
+    scheme="w4a16",
+    engines=("vllm", "vllm-cpu", "sglang"),
+    capability=(7, 5),
+    native=(7, 5),
+    samples=compressed.SAMPLES,
+    length=compressed.LENGTH,
+    note="The maintained successor of AutoAWQ, mixtures of experts too; written as compressed-tensors. Slow on a CPU.",
+    parameters=(
+        compressed.GROUP_SIZE,
+        Parameter("symmetric", False, "Symmetric quantisation, without zero points.", bool),
+        Parameter(
+            "duo_scaling",
+            "true",
+            "Search scales from activations and weights, from activations alone, or both.",
+            str,
+            choices=("true", "false", "both"),
+        ),
+        Parameter("n_grid", 20, "Scales tried for each joint of the model.", int, low=1, high=1000),
+        compressed.WEIGHT_OBSERVER,
+        *compressed.CALIBRATION,
+        compressed.IGNORE,
+    ),
+)
+
+
+def quantize(
+    source: Path, out: Path, parameters: dict[str, Any], samples: list[list[int]], tell: Callable[..., None]
+) -> None:
+    """Quantise ``source`` into ``out`` (inside the environment)."""
+    import torch
+    from llmcompressor.modifiers.transform.awq import AWQModifier
+    from llmcompressor.pipelines.cache import IntermediatesCache
+
+    if not torch.accelerator.is_available():
+        # It pins memory for copies to an accelerator, and torch refuses where there is none.
+        IntermediatesCache.pin_memory = lambda self, batch_index, input_names=None: None
+    groups = compressed.integer_groups(4, parameters["group_size"], parameters["symmetric"])
+    duo = {"true": True, "false": False}.get(parameters["duo_scaling"], "both")
+    recipe = [
+        AWQModifier(duo_scaling=duo, n_grid=parameters["n_grid"]),
+        compressed.rounding(parameters, config_groups=groups),
+    ]
+    compressed.oneshot(source, out, recipe, tell, samples, parameters)
