@@ -1,18 +1,18 @@
-"""Every method, really run, on the built-in model; and jobs that must leave nothing behind."""
+"""Methods really run on the built-in model, and jobs that must leave nothing behind; all methods: test_methods."""
 
 import json
 import threading
 
 import psutil
 import pytest
+from quantizing import FEW, answers, finished
 
 import workbench as wb
-from workbench import builtin, formats, headers
+from workbench import builtin, formats
 from workbench.errors import WorkbenchError
 from workbench.jobs import JobCancelled, JobFailed
 from workbench.quantizers import check
 from workbench.quantizers.source import read
-from workbench.serving.offline import offline
 
 pytestmark = [pytest.mark.environment, pytest.mark.timeout(1800)]
 
@@ -22,41 +22,6 @@ SMALL = {"max_calib_samples": 16, "max_calib_seq_len": 256, "apply_clip": False}
 @pytest.fixture(scope="module")
 def model():
     return builtin.ensure()
-
-
-def finished(job, folder):
-    """The result, after checks that hold for every method."""
-    seen = []
-    job.observe(lambda j: seen.append(j.progress))
-    result = job.wait(1200)
-    source = read(builtin.folder())
-    assert result["out"] == str(folder)
-    assert result["bytes_before"] == source.bytes
-    assert result["bytes_after"] == read(folder).bytes < result["bytes_before"]
-    beside = headers.compare(wb.Model.from_config(folder), None, headers.read(folder))
-    assert beside.estimated == beside.stored == result["bytes_after"]
-    assert result["perplexity_before"] * 0.98 < result["perplexity_after"] < result["perplexity_before"] * 1.05
-    assert result["perplexity_after"] != result["perplexity_before"]
-    assert result["evaluation"]["tokens"] >= 2000
-    assert any("measuring perplexity" in p.stage for p in seen)
-    fractions = [p.fraction for p in seen if p.fraction is not None]
-    assert fractions == sorted(fractions)
-    made = json.loads((folder / "workbench.json").read_text())
-    assert made["model"] == builtin.NAME
-    assert made["environment"]["versions"]["torch"]
-    for name in ("tokenizer.json", "chat_template.jinja", "generation_config.json"):
-        assert (folder / name).read_bytes() == (builtin.folder() / name).read_bytes()
-    assert json.loads((folder / "tokenizer_config.json").read_text())["tokenizer_class"] == "PreTrainedTokenizerFast"
-    return result
-
-
-def answers(folder):
-    """What vLLM says with the checkpoint."""
-    job = offline(
-        folder, ["Return the number of"], sampling={"max_tokens": 8, "temperature": 0}, enforce_eager=True,
-        max_model_len=256, kv_cache_memory_bytes=2**28,
-    )  # fmt: skip
-    return job.wait(900)[0]["text"]
 
 
 def test_awq(model, tmp_path):
@@ -112,8 +77,7 @@ def test_fp8_dynamic(model, tmp_path):
 
 
 def test_gptq(model, tmp_path):
-    few = {"num_calibration_samples": 16, "max_seq_length": 128}
-    job = wb.quantize("builtin", method="gptq", out=tmp_path / "out", evaluate_tokens=2048, **few)
+    job = wb.quantize("builtin", method="gptq", out=tmp_path / "out", evaluate_tokens=2048, **FEW)
     result = finished(job, tmp_path / "out")
     assert result["calibration"]["used"] == 16
     assert 4.1 < result["bits_per_weight"] < 4.2
