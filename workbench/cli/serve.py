@@ -1,4 +1,4 @@
-"""``workbench serve``: start vLLM, show how it comes up, stop it with Ctrl-C."""
+"""``workbench serve``: start vLLM or llama.cpp, show how it comes up, stop it with Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ import time
 from typing import Any
 
 from workbench.cli.arguments import add_deployment_arguments, deployment_fields
-from workbench.engines.vllm.logs import STAGES
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.planner import Plan
 from workbench.quantities import show_bytes, show_count
 from workbench.serving import Server, serve
 
-HELP = "start vLLM on a plan, a folder or a model, and stop it with Ctrl-C"
+HELP = "start vLLM on a plan, a folder or a model, or llama.cpp on a GGUF file, and stop it with Ctrl-C"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    add_source_arguments(parser, "folder, model id, or builtin")
+    add_source_arguments(parser, "folder, GGUF file, model id, or builtin")
     parser.add_argument("--json", action="store_true", help="print one JSON object once it is ready")
 
 
@@ -36,7 +35,7 @@ def add_source_arguments(parser: argparse.ArgumentParser, what: str) -> None:
         "--engine-arguments",
         metavar="WORDS",
         default="",
-        help="further flags of `vllm serve`, as one quoted text",
+        help="further flags of the server itself, as one quoted text",
     )
     parser.add_argument("--port", type=int, help="port on this machine (default: any free one)")
     add_deployment_arguments(parser)
@@ -75,7 +74,7 @@ def watch(server: Server, out: Any = None) -> None:
     try:
         while server.status == "starting":
             progress = server.progress
-            if progress.stage not in (shown, STAGES["ready"]):
+            if progress.stage not in (shown, "ready"):
                 shown = progress.stage
                 print(f"{time.monotonic() - begin:7.1f} s  {shown}", file=out, flush=True)
             changed.wait(0.5)
@@ -120,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
         while server.status == "ready" and not stop.wait(0.5):
             pass
         if server.status == "failed":
-            return _failed(args, server, WorkbenchError(server.error or "vLLM ended"))
+            return _failed(args, server, WorkbenchError(server.error or "the server ended"))
     print("stopped", file=sys.stderr)
     return 0
 
@@ -142,7 +141,7 @@ def _failed(args: argparse.Namespace, server: Server, error: WorkbenchError) -> 
 
 def _text(server: Server) -> str:
     report = server.report
-    lines = [f"vLLM {server.version} answers at {server.url}/v1"]
+    lines = [f"{server.engine} {server.version} answers at {server.url}/v1"]
     if report.kv_cache is not None and report.kv_cache_tokens is not None:
         room = f"KV cache {show_bytes(report.kv_cache)}, {show_count(report.kv_cache_tokens)} tokens"
         if report.max_concurrency is not None and report.max_model_len is not None:

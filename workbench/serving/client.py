@@ -117,9 +117,15 @@ class Client:
     # --- what it is ---------------------------------------------------------------------------------------------
 
     def healthy(self, timeout: float = 2.0) -> bool:
-        """Whether it answers and says it is well; never raises for a server that is not there."""
+        """Whether it answers and says it is well; never raises for a server that is not there.
+
+        A server that has no ``/health`` (llama-cpp-python's) is well when it names its models.
+        """
         try:
-            return self._http.get("/health", timeout=timeout).status_code == 200
+            answer = self._http.get("/health", timeout=timeout).status_code
+            if answer == 404:
+                answer = self._http.get("/v1/models", timeout=timeout).status_code
+            return answer == 200
         except httpx.HTTPError:
             return False
 

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Literal
 
 from workbench import environments
-from workbench.engines.vllm import launch
-from workbench.engines.vllm.failures import Failure, read_failure
-from workbench.engines.vllm.logs import STAGES, LogReader, MemoryReport
+from workbench.engines.starters import VLLM
+from workbench.engines.starting import Starter
+from workbench.engines.vllm.failures import Failure
+from workbench.engines.vllm.logs import MemoryReport
 from workbench.environments import Environment
 from workbench.errors import WorkbenchError
 from workbench.processes import Supervised
@@ -34,17 +35,6 @@ _IDLE = 1.0  # … and once it is ready
 _ASK = 1.0  # seconds between two questions to /health
 _PORTS_TO_TRY = 3
 _GRACE, _HASTE = 10.0, 2.0  # seconds between asking to end and killing
-# Rough shares of a start, for a bar that moves: measured with a small model on two cores.
-_BEGINS = {
-    "environment": 0.0,
-    "starting": 0.05,
-    "loading": 0.45,
-    "compiling": 0.55,
-    "profiling": 0.8,
-    "capturing": 0.85,
-    "listening": 0.95,
-    "ready": 1.0,
-}
 
 
 @dataclass(frozen=True)
@@ -54,9 +44,11 @@ class Order:
     Attributes
     ----------
     command : tuple of str
-        ``vllm serve MODEL …`` without an address.
+        ``vllm serve MODEL …`` or ``llama-server --model FILE …``, without an address.
     environment : str
         Name of the environment that runs it.
+    engine : Starter
+        How it is started and what its log means.
     offline : bool
         The model is a local folder.
     variables : mapping
@@ -73,6 +65,7 @@ class Order:
     variables: Mapping[str, str] = field(default_factory=dict)
     port: int | None = None
     fetch: Callable[[Callable[[Progress], None]], Path] | None = None
+    engine: Starter = VLLM
 
 
 def _scratch_folder() -> Path:
@@ -93,7 +86,7 @@ class Lifecycle:
         self.order = order
         self.log_path = log_path
         self.status: Status = "starting"
-        self.progress = Progress(0.0, STAGES["environment"])
+        self.progress = Progress(0.0, order.engine.stages["environment"])
         self.failure: Failure | None = None
         self.ready_seconds: float | None = None
         self.version: str | None = None
@@ -101,7 +94,7 @@ class Lifecycle:
         self.pid: int | None = None
         self.reservation = Reservation(order.port)  # a taken port is told at once, not a minute later
         self._begin = time.monotonic()
-        self._reader = LogReader()
+        self._reader = order.engine.reader()
         self._read_to = 0
         self._half_line = b""
         self._process: Supervised | None = None
@@ -133,7 +126,8 @@ class Lifecycle:
         """Until it is no longer starting; TimeoutError otherwise."""
         with self._changed:
             if not self._changed.wait_for(lambda: self.status != "starting", timeout):
-                raise TimeoutError(f"vLLM is not ready after {timeout:g} s; it is {self.progress.stage}")
+                title = self.order.engine.title
+                raise TimeoutError(f"{title} is not ready after {timeout:g} s; it is {self.progress.stage}")
 
     def stop(self) -> None:
         """End the process group; safe to call twice and from any thread."""
@@ -157,7 +151,7 @@ class Lifecycle:
             environment = environments.ensure(self.order.environment, self._preparing, self._stopping)
             for left in reversed(range(_PORTS_TO_TRY)):
                 failure = self._start_and_watch(environment)
-                # Somebody took the port between our look and vLLM's: with no port named, take another.
+                # Somebody took the port between our look and the engine's: with no port named, take another.
                 if failure.kind != "port_busy" or self.order.port is not None or not left:
                     break
                 self.reservation.release()
@@ -168,7 +162,9 @@ class Lifecycle:
         except WorkbenchError as error:
             self._fail(Failure("workbench", "", str(error)))
         except Exception as error:  # a bug of ours must not leave a panel saying "starting" for ever
-            self._fail(Failure("unknown", f"{type(error).__name__}: {error}", "The workbench could not start vLLM."))
+            title = self.order.engine.title
+            advice = f"The workbench could not start {title}."
+            self._fail(Failure("unknown", f"{type(error).__name__}: {error}", advice, title))
         finally:
             if self._process is not None and self._process.poll() is None:
                 self._process.terminate(_HASTE)
@@ -187,23 +183,24 @@ class Lifecycle:
         if self._stopping.is_set():
             raise _Stopped
         detail = " · ".join(part for part in (progress.stage, progress.detail) if part)
-        self._say(Progress(0.0, STAGES["environment"], detail, progress.seconds_left))
+        self._say(Progress(0.0, self.order.engine.stages["environment"], detail, progress.seconds_left))
 
     def _start_and_watch(self, environment: Environment) -> Failure:
         """Start once and stay until it ends; why it ended."""
         if self._stopping.is_set():
             raise _Stopped
-        self._reader, self._read_to, self._half_line = LogReader(), 0, b""
+        engine = self.order.engine
+        self._reader, self._read_to, self._half_line = engine.reader(), 0, b""
         self.log_path.unlink(missing_ok=True)
-        self._say(Progress(_BEGINS["starting"], STAGES["starting"]))
+        self._say(Progress(engine.begins["starting"], engine.stages["starting"]))
         self._begin = time.monotonic()
         self._sweep()
         self._scratch = _scratch_folder()
         # vLLM leaves its sockets where it is killed: they go with this folder, which dies with us.
         places = {"TMPDIR": str(self._scratch), "VLLM_RPC_BASE_PATH": str(self._scratch)}
         self._process = Supervised(
-            launch.process_command(self.order.command, environment.python, HOST, self.reservation.port),
-            env=launch.process_environment(
+            engine.command(self.order.command, environment.python, HOST, self.reservation.port),
+            env=engine.environment(
                 environment.environ(), offline=self.order.offline, more={**places, **self.order.variables}
             ),
             log=self.log_path,
@@ -218,25 +215,26 @@ class Lifecycle:
                 self._read_log()
                 now = time.monotonic()
                 if self.status == "starting" and now - asked >= _ASK and client.healthy():
-                    self._ready(client)
+                    self._ready(client, environment)
                 asked = now if now - asked >= _ASK else asked
                 self._stopping.wait(_LOOK if self.status == "starting" else _IDLE)
         if self._stopping.is_set():
             raise _Stopped
         self._read_log()
-        failure = read_failure(self.lines(), code)
+        failure = engine.failure(self.lines(), code)
         if self.status == "ready":
-            failure = replace(failure, advice=f"vLLM died while it was serving. {failure.advice}")
+            failure = replace(failure, advice=f"{engine.title} died while it was serving. {failure.advice}")
         return failure
 
-    def _ready(self, client: Client) -> None:
+    def _ready(self, client: Client, environment: Environment) -> None:
         self.ready_seconds = time.monotonic() - self._begin
+        self.version = environment.versions().get(self.order.engine.distribution)
         with contextlib.suppress(WorkbenchError):
             self.version = client.version()
         with contextlib.suppress(WorkbenchError):
             self.said = client.metrics().memory().filled_from(self._reader.report())
-        self.reservation.release()  # vLLM holds the port now
-        self.progress = Progress(1.0, STAGES["ready"])
+        self.reservation.release()  # the engine holds the port now
+        self.progress = Progress(1.0, self.order.engine.stages["ready"])
         self._settle("ready")
 
     def _fail(self, failure: Failure) -> None:
@@ -286,11 +284,12 @@ class Lifecycle:
             return
         self.said = self._reader.report()
         stage = self._reader.stage
-        begin = _BEGINS[stage]
-        end = next((b for b in _BEGINS.values() if b > begin), 1.0)
+        begins = self.order.engine.begins
+        begin = begins[stage]
+        end = next((b for b in begins.values() if b > begin), 1.0)
         share = self._reader.share or 0.0
         detail = f"{share:.0%}" if self._reader.share is not None else ""
-        self.progress = Progress(min(begin + share * (end - begin), 0.99), STAGES[stage], detail)
+        self.progress = Progress(min(begin + share * (end - begin), 0.99), self.order.engine.stages[stage], detail)
         self._notify()
 
     def lines(self) -> Sequence[str]:

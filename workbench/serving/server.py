@@ -135,8 +135,13 @@ class Server:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The ``vllm serve`` command it was started with, without address; empty if attached."""
+        """The command it was started with, the engine's own and without address; empty if attached."""
         return self._life.order.command if self._life else ()
+
+    @property
+    def engine(self) -> str:
+        """The name of what was started ("vLLM", "llama.cpp"); empty if attached."""
+        return self._life.order.engine.title if self._life else ""
 
     @property
     def pid(self) -> int | None:

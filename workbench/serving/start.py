@@ -10,18 +10,16 @@ from typing import Any
 from workbench import cpu, environments
 from workbench.deployment import Deployment, check_fields
 from workbench.engines.registry import engine
+from workbench.engines.starters import STARTERS
 from workbench.engines.vllm import flags
 from workbench.errors import InvalidInput, UnknownName, UnsupportedModel
 from workbench.planner import Plan, plan
 from workbench.progress import Progress
+from workbench.serving import gguf
 from workbench.serving.lifecycle import Order
 from workbench.serving.server import Server
 
 BUILTIN = "builtin"
-
-
-#: The engine that can be started from here; plans for others give a command.
-STARTED = "vllm"
 
 
 def serve(
@@ -34,17 +32,17 @@ def serve(
     arguments: Sequence[str] = (),
     **deployment: Any,
 ) -> Server:
-    """Start vLLM, or attach to a server that runs.
+    """Start vLLM, or llama.cpp for a GGUF file, or attach to a server that runs.
 
     Returns at once; the server comes up in the background (:attr:`Server.status`, :meth:`Server.wait_ready`). It runs
-    on this machine's own address only, in the CUDA build where there is an NVIDIA GPU and in the CPU build elsewhere
-    or where the plan is for a CPU; an environment that is missing is built first.
+    on this machine's own address only; vLLM in the CUDA build where there is an NVIDIA GPU and in the CPU build
+    elsewhere or where the plan is for a CPU, llama.cpp on the CPU. An environment that is missing is built first.
 
     Parameters
     ----------
     source : Plan, str or Path
-        A plan (its own flags are used), a model's folder, a model id, "builtin", or the ``http://…`` address of a
-        running server, which is then neither started nor stopped.
+        A plan (its own flags are used), a model's folder, a .gguf file or a folder with one, a model id, "builtin",
+        or the ``http://…`` address of a running server, which is then neither started nor stopped.
     port : int, optional
         By default a free one.
     wait : bool
@@ -54,7 +52,7 @@ def serve(
     api_key : str, optional
         For a running server that wants one.
     arguments : sequence of str
-        Further flags of ``vllm serve``, as they are.
+        Further flags of ``vllm serve``, or of llama-cpp-python's server (``--n_threads``), as they are.
     **deployment
         Fields of :class:`workbench.Deployment`: ``max_model_len``, ``enforce_eager`` (starts sooner, runs slower) …
 
@@ -90,12 +88,24 @@ def resolve(
     deployment: dict[str, Any],
 ) -> tuple[Plan | None, Order]:
     """What to start for a source, and the plan behind it where there can be one; nothing is started."""
+    asked = deployment.get("engine")
+    if not isinstance(source, Plan):
+        file = gguf.meant(checkpoint if checkpoint is not None else source)
+        if file is not None:
+            if asked not in (None, gguf.ENGINE):
+                raise InvalidInput(f"{file.name} is a GGUF file, which llama.cpp loads; leave engine out")
+            return gguf.resolve(file, None, arguments, deployment)
     planned, chosen, target = _planned(source, deployment)
-    if chosen.engine != STARTED:
-        title = engine(chosen.engine).title
+    if planned is not None and chosen.engine == gguf.ENGINE:
+        return gguf.resolve(gguf.planned_file(planned, checkpoint), planned, arguments, {})
+    if chosen.engine not in STARTERS or chosen.engine == gguf.ENGINE:
+        titles = " and ".join(starter.title for starter in STARTERS.values())
         raise InvalidInput(
-            f"a plan for {title} is started with its own command (plan.command); vLLM is started from here"
+            f"a plan for {engine(chosen.engine).title} is started with its own command (plan.command); {titles} are "
+            "started from here"
         )
+    if checkpoint is not None and gguf.meant(checkpoint) is not None:
+        raise InvalidInput(f"{checkpoint} is a GGUF file, which llama.cpp loads; plan with engine='llama.cpp'")
     target = str(checkpoint) if checkpoint is not None else target
     fetch = _builtin_folder if target == BUILTIN else None
     folder = Path(target).expanduser()

@@ -56,10 +56,14 @@ def defaults(version: versions.Version, card: GPU, model: Model, length: Floats)
 
 def command(deployment: Deployment, checkpoint: str, model: Model, quantized: bool) -> list[str]:
     """The ``llama-server`` line; the file stands in the folder of the checkpoint's name."""
-    slots = deployment.max_num_seqs or 1
-    length = deployment.max_model_len or model.max_model_len
-    on_cpu = deployment.gpu == "cpu"
     layers = len(model.layers) + 1 if deployment.n_gpu_layers is None else deployment.n_gpu_layers
+    return line(deployment, checkpoint, deployment.max_model_len or model.max_model_len, layers)
+
+
+def line(deployment: Deployment, checkpoint: str, length: int, layers: int) -> list[str]:
+    """The same for a context of ``length`` tokens a slot and ``layers`` layers on the GPU, whatever the model."""
+    slots = deployment.max_num_seqs or 1
+    on_cpu = deployment.gpu == "cpu"
     words = ["llama-server", "--model", f"{checkpoint.removesuffix('.gguf')}.gguf"]
     words += ["--ctx-size", str(length * slots), "--parallel", str(slots)]
     words += ["--n-gpu-layers", str(0 if on_cpu else layers)]

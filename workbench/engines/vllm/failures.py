@@ -28,16 +28,19 @@ class Failure:
         The line of the log that matters, without its prefix; empty when the log says nothing.
     advice : str
         What to change, in a sentence.
+    engine : str
+        Whose log it was.
     """
 
     kind: str
     line: str
     advice: str
+    engine: str = "vLLM"
 
     def __str__(self) -> str:
         if not self.line:
             return self.advice
-        return f"{self.advice} vLLM said: {_opening(self.line)}"
+        return f"{self.advice} {self.engine} said: {_opening(self.line)}"
 
 
 _Advice = str | Callable[[re.Match[str]], str]
