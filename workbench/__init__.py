@@ -25,6 +25,7 @@ _PUBLIC = {
     "Workload": "workbench.deployment",
     "compare": "workbench.comparison",
     "custom_gpu": "workbench.hardware",
+    "distill": "workbench.distillation",
     "gpu": "workbench.hardware",
     "gpus": "workbench.hardware",
     "models": "workbench.architecture",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from workbench.architecture import Model, models
     from workbench.comparison import compare
     from workbench.deployment import Deployment, ServiceLevel, Workload
+    from workbench.distillation import distill
     from workbench.errors import WorkbenchError
     from workbench.formats import schemes
     from workbench.hardware import custom_gpu, gpu, gpus

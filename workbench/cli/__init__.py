@@ -22,6 +22,7 @@ VERBS = (
     "gpus",
     "models",
     "quantize",
+    "distill",
     "serve",
     "smoke",
     "compare",
