@@ -18,6 +18,7 @@ from browser import free_port
 from playwright.sync_api import BrowserContext, Page, expect
 from visiting import Visit, wait_until
 
+from workbench import builtin
 from workbench.cli import lab
 from workbench.errors import InvalidInput
 
@@ -166,6 +167,44 @@ def test_the_planner_runs_in_jupyterlab(jupyter: Jupyter, chromium: BrowserConte
     page.get_by_role("menuitem", name="Shut Down Kernel", exact=True).click()
     page.locator(".wb-planner").get_by_label("Input tokens").fill("2000")
     expect(page.locator(".wb-planner .wb-banner").first).to_contain_text("kernel is not running", timeout=20_000)
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.environment
+@pytest.mark.timeout(2400)
+def test_three_methods_are_chosen_run_and_one_is_cancelled(jupyter: Jupyter, chromium: BrowserContext) -> None:
+    builtin.ensure()
+    # The panel and its chart alone; what the cells below do is theirs.
+    notebook = json.loads((jupyter.folder / "quantize.ipynb").read_text(encoding="utf-8"))
+    notebook["cells"] = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"][:1]
+    source = "".join(notebook["cells"][0]["source"])
+    notebook["cells"][0]["source"] = source.replace(
+        'MethodsPanel("builtin", METHODS', 'MethodsPanel("builtin", ["awq"]'
+    )
+    (jupyter.folder / "methods.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    visit = open_notebook(chromium, jupyter, "methods.ipynb")
+    page = visit.page
+    assert run_all(page, jupyter.folder / "methods.ipynb", 120) == []
+    methods = page.locator(".wb-methods")
+    methods.get_by_label("FP8, weights and activations, scales at run time").check()
+    methods.get_by_label("W4A16, rounded to the nearest").check()
+    page.get_by_label("Start each result in the engines it is for").uncheck()
+    page.get_by_role("button", name="Try these 3").click()
+    # The first is AWQ, which takes longest: it is cancelled once it runs.
+    page.get_by_role("button", name="Cancel AWQ, 4-bit weights").click(timeout=60_000)
+    states = page.locator(".wb-trying .wb-state")
+    over = {"done", "failed", "refused", "cancelled"}
+    wait_until(lambda: set(states.all_inner_texts()) <= over, 600, "all three are over")
+    expect(states).to_have_text(["cancelled", "done", "done"])
+    expect(page.locator(".wb-tried tbody tr")).to_have_count(2)
+    expect(page.locator(".js-plotly-plot")).to_contain_text("fp8_dynamic", timeout=60_000)
+    page.get_by_role("button", name=re.compile("^Serve FP8")).click()
+    expect(page.get_by_text("To be served:")).to_contain_text("fp8_dynamic")
+    kept = {p.name for p in (jupyter.folder / "trials").iterdir()}
+    assert kept == {"trials.json", "fp8_dynamic", "w4a16_rtn"}
+    assert visit.errors == []
+    assert visit.elsewhere() == []
     page.close()
 
 

@@ -12,7 +12,9 @@ import pytest
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 #: Those that build environments, train, quantise and serve, and how long a cell of theirs may take [s].
-REAL = {"workbench.ipynb": 1500}
+REAL = {"quantize.ipynb": 1500, "workbench.ipynb": 1500}
+#: What each of them leaves.
+MADE = {"quantize.ipynb": "trials/trials.json", "workbench.ipynb": "models/builtin-awq/workbench.json"}
 
 
 def run(name: str, folder: Path, cell_timeout: int) -> None:
@@ -34,4 +36,4 @@ def test_a_notebook_runs(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(REAL))
 def test_a_notebook_of_engineers_really_does_it(name: str, tmp_path: Path) -> None:
     run(name, tmp_path, REAL[name])
-    assert (tmp_path / "models" / "builtin-awq" / "workbench.json").is_file()
+    assert (tmp_path / MADE[name]).is_file()

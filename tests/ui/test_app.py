@@ -18,7 +18,7 @@ Open = Callable[..., Visit]
 
 def test_a_token_is_needed(app: App) -> None:
     assert httpx.get(f"http://127.0.0.1:{app.port}/", follow_redirects=False).status_code == 302
-    login = httpx.get(f"http://127.0.0.1:{app.port}/?token=wrong", follow_redirects=True)
+    login = httpx.get(f"http://127.0.0.1:{app.port}/?token=wrong", follow_redirects=True, timeout=60)
     assert login.url.path == "/login"
     assert "jupyter-config-data" not in login.text
 
@@ -261,7 +261,7 @@ def test_no_source_and_no_code_reaches_the_page(visit: Open, app: App) -> None:
     assert "PlannerPanel(" not in page.content()
     cookies = {c["name"]: c["value"] for c in page.context.cookies()}
     for override in ("voila-template=lab", "voila-theme=dark", "template=lab"):
-        answer = httpx.get(f"{app.url}&{override}", cookies=cookies)
+        answer = httpx.get(f"{app.url}&{override}", cookies=cookies, timeout=60)
         assert 'data-workbench-app="planner"' in answer.text
 
 

@@ -10,7 +10,7 @@ import traitlets
 from workbench.errors import WorkbenchError
 from workbench.ui import advising, choices
 from workbench.ui.answering import AnsweringPanel
-from workbench.ui.panel import STATIC, Refused, log
+from workbench.ui.panel import Refused, log
 from workbench.ui.plain import plain
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class AdvisorPanel(AnsweringPanel):
     """
 
     script = "advisor.js"
+    style = "advisor.css"
     actions: ClassVar[dict[str, str]] = {"more": "work_out_more", "pick": "pick"}
     defaults = advising.DEFAULTS
 
@@ -121,7 +122,3 @@ class AdvisorPanel(AnsweringPanel):
     def _shown(self) -> dict[str, Any]:
         assert self._advice is not None
         return dict(plain(self._advice.to_dict()))
-
-
-# What no other panel has is in a sheet of its own.
-AdvisorPanel._css = f"{AdvisorPanel._css}\n{(STATIC / 'advisor.css').read_text(encoding='utf-8')}"

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import traitlets
 
+from workbench import cpu, hardware
 from workbench.errors import WorkbenchError
 from workbench.quantizers import check, find, source_folder
 from workbench.trials import Choice, Series, Trials, every, open_folder, try_methods
@@ -58,6 +59,7 @@ class MethodsPanel(Panel):
     """
 
     script = "methods.js"
+    style = "methods.css"
     from_page: ClassVar[frozenset[str]] = frozenset({"choice"})
     actions: ClassVar[dict[str, str]] = {"start": "start", "cancel": "cancel", "pick": "pick"}
 
@@ -211,9 +213,11 @@ def preflight(model: str, folder: Path, gpu: str) -> list[dict[str, Any]]:
     Raises
     ------
     WorkbenchError
-        If there is no such model.
+        If there is no such model or card.
     """
     source = source_folder(model)
+    if gpu and not cpu.is_cpu(gpu):
+        hardware.gpu(gpu)  # refused once, not by every method
     rows: list[dict[str, Any]] = []
     for choice in every():
         how = find(choice.method)

@@ -93,6 +93,8 @@ class Panel(anywidget.AnyWidget):
     """
 
     script: ClassVar[str]
+    #: A style sheet besides the shared one.
+    style: ClassVar[str] = ""
     from_page: ClassVar[frozenset[str]] = frozenset()
 
     problems = traitlets.Dict(value_trait=traitlets.Unicode(), key_trait=traitlets.Unicode()).tag(sync=True)
@@ -102,7 +104,8 @@ class Panel(anywidget.AnyWidget):
         super().__init_subclass__(**kwargs)
         if "script" in cls.__dict__:
             cls._esm = joined_module(cls.script)
-            cls._css = (STATIC / "shared.css").read_text(encoding="utf-8")
+            sheets = ("shared.css", cls.style) if cls.style else ("shared.css",)
+            cls._css = "\n".join((STATIC / sheet).read_text(encoding="utf-8") for sheet in sheets)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

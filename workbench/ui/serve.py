@@ -105,6 +105,19 @@ class ServePanel(Panel):
     def _accepted(self, _change: Any) -> None:
         self.problems = {}
 
+    def take(self, source: Plan | str | Path, **options: Any) -> None:
+        """Offer to start another; what runs goes on until it is stopped.
+
+        Parameters
+        ----------
+        source, **options
+            As when the panel was made.
+        """
+        self._source, self._options = source, options
+        with self.hold_sync():
+            self.set_trait("state", {**self.state, "source": _named(source)})
+            self.set_trait("python", self._call())
+
     def _call(self) -> str:
         source = repr(str(self._source)).replace("'", '"') if isinstance(self._source, str | Path) else "plan"
         options = "".join(f", {k}={str(v) if isinstance(v, Path) else v!r}" for k, v in self._options.items())

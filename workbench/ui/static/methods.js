@@ -1,4 +1,4 @@
-import { checkbox, code, field, gib, h, listen, mount, number, percent, progressBar, table, watchKernel } from "./shared.js";
+import { checkbox, code, field, gib, h, listen, mount, number, progressBar, table, watchKernel } from "./shared.js";
 
 // Methods of quantisation side by side: chosen on the left with what each will need, run and compared on the right.
 
@@ -32,7 +32,7 @@ function panel(root, model) {
     data: field("Calibration text", inputs.data),
   };
   const load = checkbox("Start each result in the engines it is for", (value) => send({ load: value }));
-  const list = h("ul", { class: "wb-methods" });
+  const list = h("ul", { class: "wb-methods", tabindex: "0", "aria-label": "Methods" });
   const sizes = h("p", { class: "wb-hint" });
 
   const toggle = (word) => (value) => send({ methods: value ? [...draft.methods, word] : draft.methods.filter((other) => other !== word) });
@@ -48,7 +48,7 @@ function panel(root, model) {
           ? h("span", { class: "wb-problem" }, row.against)
           : h("span", { class: "wb-muted" }, row.bytes == null ? row.library : `${size(row.bytes)}, ${number(row.bits)} bits, needs ${size(row.memory)}`);
         const told = [...row.notes, row.note].filter(Boolean).join(" ");
-        return h("li", {}, check, needs, told ? h("small", { class: "wb-hint" }, told) : null);
+        return h("li", {}, check, needs, told ? h("small", { class: "wb-hint wb-told" }, told) : null);
       }),
     );
     sizes.textContent = model.get("preflight").some((row) => row.bytes != null || row.against)
@@ -60,7 +60,7 @@ function panel(root, model) {
   const start = h("button", { type: "button", class: "wb-button", onclick: () => ask("start") }, "Try them");
   const cancel = h("button", { type: "button", class: "wb-button wb-quiet", onclick: () => ask("cancel") }, "Cancel all");
   const general = h("p", { class: "wb-problem wb-general", role: "alert", hidden: true });
-  const steps = h("ul", { class: "wb-steps", "aria-live": "polite" });
+  const steps = h("ul", { class: "wb-trying", "aria-live": "polite" });
   const result = h("div", { class: "wb-scroll", tabindex: "0", role: "region", "aria-label": "What was tried" });
   const words = h("div");
   const python = code("The same in Python");
@@ -122,12 +122,12 @@ function panel(root, model) {
           { title: "Bits", right: true, cell: (row) => number(row.bits) },
           { title: "Perplexity", right: true, cell: (row) => (row.change == null ? "–" : h("span", { title: `90 %: ${signed(row.change_low)} to ${signed(row.change_high)}` }, signed(row.change))) },
           { title: "KL", right: true, cell: (row) => small(row.kl_divergence) },
-          { title: "Same word", right: true, cell: (row) => (row.top1_agreement == null ? "–" : percent(row.top1_agreement)) },
+          { title: "Same word", right: true, cell: (row) => (row.top1_agreement == null ? "–" : `${(row.top1_agreement * 100).toFixed(1)} %`) },
           { title: "Loads in", cell: (row) => row.loads_in || "–" },
           { title: "", cell: (row) => h("button", { type: "button", class: "wb-button wb-quiet", "aria-label": `Serve ${row.title}`, onclick: () => ask("pick", { word: row.label }) }, "Serve") },
         ],
         rows,
-        { caption: "Measured on held-out text, the smallest first. ★: nothing tried is both smaller and nearer to the original." },
+        { caption: "Measured on held-out text, the smallest first. ★: nothing tried is both smaller and nearer to the original.", className: "wb-tried" },
       ),
     );
     words.replaceChildren(...(measured.length && model.get("picked") ? [h("p", { class: "wb-hint", role: "status" }, `To be served: ${model.get("picked")}`)] : []));
