@@ -59,7 +59,7 @@ def test_answers_come_back_and_other_lines_stay(tmp_path):
     file = tmp_path / "a.jsonl"
     (question,) = user("why?")
     foreign = json.dumps({"messages": [*question, {"role": "assistant", "content": "mine"}]})
-    file.write_text(foreign + "\n\n")
+    file.write_text(foreign)  # without an end of line
     answers = Answers(file)
     answers.read()
     assert answers.of(ORIGIN.key(question)) is None
@@ -79,6 +79,8 @@ def test_answers_come_back_and_other_lines_stay(tmp_path):
         ('"x"\n', "line 1 is no answer of a teacher; keep the answers in a file of their own"),
         ('{"messages": [{"role": "user", "content": "x"}]}\n', "line 1 is no answer of a teacher"),
         ("not json\n", "line 1 is not JSON"),
+        ("not json", "line 1 is not JSON"),
+        ('{"messages": [}\n{"messages": [', "line 1 is not JSON"),
     ],
 )
 def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path, content, says):

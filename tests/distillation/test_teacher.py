@@ -74,15 +74,25 @@ def test_what_is_answered_is_not_asked_again(tmp_path):
     assert len(kept(file)) == 7
 
 
-def test_half_a_line_of_a_killed_process_is_dropped_and_asked_again(tmp_path):
+@pytest.mark.parametrize("lost", [1, 20, 70, 100])
+def test_half_a_line_of_a_killed_process_is_dropped_and_asked_again(tmp_path, lost):
+    """Wherever it ends: without its end of line, in the middle, in half a character, after its first words."""
     file = tmp_path / "a.jsonl"
-    with OpenAIServer(lambda prompt, _: says("é" + prompt)) as server:
+    with OpenAIServer(lambda prompt, _: says("é" * 20 + prompt)) as server:
         asked(server, ["a", "b", "c"], file)
         whole = file.read_bytes()
-        file.write_bytes(whole[:-20])
+        file.write_bytes(whole[:-lost])
         found = asked(server, ["a", "b", "c"], file)
-    assert found.kept == 2
+    assert found.kept == (3 if lost == 1 else 2)
     assert sorted(line["messages"][0]["content"] for line in kept(file)) == ["a", "b", "c"]
+
+
+def test_half_a_character_at_the_end_is_dropped_too(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_bytes('{"messages": [{"role": "user", "content": "é'.encode()[:-1])
+    with OpenAIServer(lambda prompt, _: says("x")) as server:
+        assert len(asked(server, ["a", "b"], file).keys) == 2
+    assert len(kept(file)) == 2
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import inspect
 import json
 import os
 import sys
-import threading
 from typing import Any
 
+from workbench.cli.watching import watch
 from workbench.errors import InvalidInput, WorkbenchError
 
 HELP = "fine-tune a model on the answers of a served one"
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         answers=args.answers, revision=args.revision, download=args.download, overwrite=args.overwrite, **options,
     )  # fmt: skip
     try:
-        _watch(job)
+        watch(job)
         result = job.wait()
     except KeyboardInterrupt:
         job.cancel()
@@ -85,31 +85,6 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print(json.dumps(result, indent=2) if args.json else summary(result))
     return 0
-
-
-def _watch(job: Any) -> None:
-    """Show progress on stderr: one line in a terminal, a line a stage elsewhere."""
-    changed = threading.Event()
-    forget = job.observe(lambda _: changed.set())
-    terminal = sys.stderr.isatty()
-    stage = ""
-    try:
-        while job.status in ("queued", "running"):
-            at = job.progress
-            share = f"{at.fraction:4.0%}" if at.fraction is not None else "    "
-            left = f", {at.seconds_left:.0f} s left" if at.seconds_left is not None else ""
-            line = f"{share}  {at.stage}  {at.detail}{left}"
-            if terminal:
-                print(f"\r\033[K{line[:100]}", end="", file=sys.stderr, flush=True)
-            elif at.stage != stage:
-                print(line.rstrip(), file=sys.stderr, flush=True)
-            stage = at.stage
-            changed.wait(0.5)
-            changed.clear()
-    finally:
-        forget()
-        if terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def summary(result: dict[str, Any]) -> str:

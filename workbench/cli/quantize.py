@@ -9,6 +9,7 @@ import sys
 import threading
 from typing import Any
 
+from workbench.cli.watching import watch
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.quantities import show_bytes
 
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = Choice.parse(words[0])
     job = quantize(args.model, chosen.method, args.out, **options, **{**chosen.parameters, **settings(args.set)})
     try:
-        _watch(job)
+        watch(job)
         result = job.wait()
     except KeyboardInterrupt:
         job.cancel()
@@ -189,30 +190,6 @@ def settings(given: list[str]) -> dict[str, Any]:
             raise InvalidInput(f"--set {name} is given twice")
         found[name] = value
     return found
-
-
-def _watch(job: Any) -> None:
-    """Show progress on stderr: one line in a terminal, a line a stage elsewhere."""
-    changed = threading.Event()
-    forget = job.observe(lambda _: changed.set())
-    terminal = sys.stderr.isatty()
-    stage = ""
-    try:
-        while job.status in ("queued", "running"):
-            at = job.progress
-            share = f"{at.fraction:4.0%}" if at.fraction is not None else "    "
-            line = f"{share}  {at.stage}  {at.detail}"
-            if terminal:
-                print(f"\r\033[K{line[:100]}", end="", file=sys.stderr, flush=True)
-            elif at.stage != stage:
-                print(line.rstrip(), file=sys.stderr, flush=True)
-            stage = at.stage
-            changed.wait(0.5)
-            changed.clear()
-    finally:
-        forget()
-        if terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def summary(result: dict[str, Any]) -> str:

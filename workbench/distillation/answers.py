@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import InvalidInput
-from workbench.quantizers.calibration.files import content
+from workbench.quantizers.calibration.files import decoded
 from workbench.quantizers.calibration.samples import Conversation, parsed, sample
 
 
@@ -60,6 +60,8 @@ class Answers:
     def __init__(self, file: Path) -> None:
         self.file = file
         self._lines: dict[str, dict[str, Any]] = {}
+        self._half: tuple[int, int] | None = None  # where half a line begins, and the file ends
+        self._unended = False  # whether the last line lacks its end
 
     def read(self) -> None:
         """Take what an earlier run left.
@@ -67,20 +69,22 @@ class Answers:
         Raises
         ------
         InvalidInput
-            If it is no file of answers. Half a line at its end, of a process that was killed, is dropped.
+            If it is no file of answers. Half a line at its end, of a process that was killed, goes when the next comes.
         """
-        self._lines = {}
+        self._lines, self._half, self._unended = {}, None, False
         if not self.file.exists():
             return
-        lines = content(self.file).split("\n")
-        half = lines.pop()
-        for number, line in enumerate(lines, 1):
+        try:
+            raw = self.file.read_bytes()
+        except OSError as error:
+            raise InvalidInput(f"{self.file} cannot be read: {error.strerror or error}") from None
+        last = raw.rfind(b"\n") + 1
+        if _is_half(raw[last:]):
+            self._half, raw = (last, len(raw)), raw[:last]
+        self._unended = bool(raw) and not raw.endswith(b"\n")
+        for number, line in enumerate(decoded(raw, self.file).split("\n"), 1):
             if line.strip():
                 self._take(line, f"{self.file} line {number}")
-        if half:
-            whole = self.file.read_bytes()
-            with self.file.open("r+b") as handle:
-                handle.truncate(whole.rfind(b"\n") + 1)
 
     def _take(self, line: str, place: str) -> None:
         value = parsed(line, place)
@@ -101,6 +105,23 @@ class Answers:
     def add(self, key: str, line: dict[str, Any]) -> None:
         """Keep an answer, on the disk before the next is asked for."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self.file.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+        with self.file.open("ab") as handle:
+            if self._half and handle.tell() == self._half[1]:  # nobody else has written meanwhile
+                handle.truncate(self._half[0])
+            if self._unended:
+                handle.write(b"\n")
+            self._half, self._unended = None, False
+            handle.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         self._lines[key] = line
+
+
+def _is_half(tail: bytes) -> bool:
+    """Whether this is the beginning of a line of ours, of a process that was killed while it wrote."""
+    begins = b'{"messages": ['
+    if not tail or not (tail.startswith(begins) or begins.startswith(tail)):
+        return False
+    try:
+        json.loads(tail)
+    except (ValueError, RecursionError):  # the former also for half a character
+        return True
+    return False

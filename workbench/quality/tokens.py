@@ -89,8 +89,8 @@ def chat_tokenizer(folder: Path) -> Callable[[Messages], list[int]]:
         except (TemplateError, TypeError) as error:  # the latter from a field of another type than the template expects
             raise InvalidInput(f"the chat template refuses it: {error}") from None
         for message in messages:
-            # What an assistant thought may be left out of a later turn; anything else is a role it does not know.
-            if message["role"] != "assistant" and message["content"].strip() not in text:
+            # An assistant's thoughts may be left out, and a tool's words be written as JSON; the others' never are.
+            if message["role"] in ("system", "developer", "user") and message["content"].strip() not in text:
                 raise InvalidInput(f"the chat template leaves out what {message['role']!r} says")
         return list(reader(text, add_special_tokens=False, verbose=False).input_ids)
 

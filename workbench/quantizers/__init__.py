@@ -164,7 +164,7 @@ def quantize(
         prepare=prepare,
         provenance=provenance,
         variables={
-            "HF_HUB_OFFLINE": "0" if download and given.source else "1",  # the model itself lies in a folder by now
+            "HF_HUB_OFFLINE": "0" if download and given.remote else "1",  # the model itself lies in a folder by now
             "TOKENIZERS_PARALLELISM": "false",
             "TQDM_MININTERVAL": "0.5",
             **builtin.SLEEP_WHILE_WAITING,

@@ -41,6 +41,8 @@ class Given:
         Whether each text becomes a user's turn.
     conversations : bool
         Whether the model's chat template will be needed.
+    remote : bool
+        Whether it may have to be fetched from the Hub.
     notes : tuple of str
         What one should know of it.
     """
@@ -48,6 +50,7 @@ class Given:
     source: str | None = None
     chat: bool = False
     conversations: bool = False
+    remote: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -102,11 +105,11 @@ def given(data: str | os.PathLike[str] | None, chat: bool = False) -> Given:
         return Given(chat=chat, conversations=chat)
     place = source(data)
     if isinstance(place, Dataset):
-        return Given(str(place), chat, chat)
+        return Given(str(place), chat, chat, remote=not Path(place.where).is_absolute())
     samples = read(place)
     said = remark(samples)
     talks = chat or any(isinstance(sample, Conversation) for sample in samples)
-    return Given(str(place), chat, talks, (said,) if said else ())
+    return Given(str(place), chat, talks, notes=(said,) if said else ())
 
 
 def load(data: str | None, *, download: bool, rows: int) -> Sequence[Sample]:

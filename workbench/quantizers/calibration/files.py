@@ -50,6 +50,17 @@ def content(file: Path) -> str:
         raise InvalidInput(f"there is no file {file}") from None
     except OSError as error:
         raise InvalidInput(f"{file} cannot be read: {error.strerror or error}") from None
+    return decoded(raw, file)
+
+
+def decoded(raw: bytes, file: Path) -> str:
+    """What a text file says.
+
+    Raises
+    ------
+    InvalidInput
+        If it is binary or not UTF-8.
+    """
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InvalidInput(f"{file} is UTF-16 text; save it as UTF-8")
     if (at := raw.find(b"\0")) >= 0:
