@@ -51,6 +51,8 @@ class Vocabulary:
         What merges first, for "llama".
     space_first : bool or None
         Whether a space is put before the text, for "llama".
+    differs : str
+        Where llama.cpp reads text otherwise than the checkpoint's tokenizer; empty if nowhere that is known.
     """
 
     model: str
@@ -59,6 +61,7 @@ class Vocabulary:
     kinds: list[Kind]
     scores: list[float] | None = None
     space_first: bool | None = None
+    differs: str = ""
 
 
 _LETTERS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
@@ -115,13 +118,13 @@ def read(folder: Path, size: int) -> Vocabulary:
     tokens, kinds = _pieces(vocabulary, added, size)
     if model.get("byte_fallback"):
         return _sentencepiece(fields, tokens, kinds)
-    _only_composes(fields.get("normalizer"))
+    differs = _only_composes(fields.get("normalizer"))
     cuts = tuple(_cut(step) for step in _steps(fields.get("pre_tokenizer"), "pretokenizers"))
     pre = _CUTS.get((cuts, bool(model.get("ignore_merges"))))
     if pre is None:
         merging = "whole words before merges" if model.get("ignore_merges") else "merges alone"
         raise _unknown(f"its pre_tokenizer cuts by {', then '.join(cuts) or 'nothing'} and takes {merging}")
-    return Vocabulary("gpt2", pre, tokens, kinds)
+    return Vocabulary("gpt2", pre, tokens, kinds, differs=differs)
 
 
 def _unknown(why: str) -> UnsupportedModel:
@@ -152,11 +155,12 @@ def _cut(step: Mapping[str, Any]) -> str:
     return json.dumps(step)[:200]
 
 
-def _only_composes(normalizer: Any) -> None:
-    """Refuse what changes text before it is cut; NFC, which llama.cpp leaves out, changes next to none."""
+def _only_composes(normalizer: Any) -> str:
+    """What llama.cpp leaves out of what is done to text before it is cut; anything beyond NFC is refused."""
     changing = [step.get("type") for step in _steps(normalizer, "normalizers") if step.get("type") != "NFC"]
     if changing:
         raise _unknown(f"its normalizer has {', '.join(map(str, changing))}")
+    return "llama.cpp does not compose characters (NFC) as the checkpoint's tokenizer does" if normalizer else ""
 
 
 def _pieces(vocabulary: Mapping[str, int], added: list[dict[str, Any]], size: int) -> tuple[list[str], list[Kind]]:
@@ -178,7 +182,7 @@ def _pieces(vocabulary: Mapping[str, int], added: list[dict[str, Any]], size: in
 def _sentencepiece(fields: Mapping[str, Any], tokens: list[str], kinds: list[Kind]) -> Vocabulary:
     """SentencePiece's BPE as transformers writes it: the rank of the merge that makes a piece is its score."""
     model = fields["model"]
-    space_first = _space_first(fields)
+    space_first, differs = _space_first(fields)
     ids = {piece: id for id, (piece, kind) in enumerate(zip(tokens, kinds, strict=True)) if kind is Kind.NORMAL}
     rank: dict[str, int] = {}
     for at, merge in enumerate(model.get("merges") or ()):
@@ -197,25 +201,31 @@ def _sentencepiece(fields: Mapping[str, Any], tokens: list[str], kinds: list[Kin
     unknown = model.get("unk_token")
     if unknown in tokens:
         kinds[tokens.index(unknown)] = Kind.UNKNOWN
-    return Vocabulary("llama", "default", tokens, kinds, scores, space_first)
+    return Vocabulary("llama", "default", tokens, kinds, scores, space_first, differs)
 
 
-def _space_first(fields: Mapping[str, Any]) -> bool:
-    """Whether a space is put before the text; refuses what SentencePiece's own settings cannot say."""
+def _space_first(fields: Mapping[str, Any]) -> tuple[bool, str]:
+    """Whether a space is put before the text, and where llama.cpp does so otherwise.
+
+    Refuses what SentencePiece's own settings cannot say.
+    """
     normalizer = _steps(fields.get("normalizer"), "normalizers")
     cutting = _steps(fields.get("pre_tokenizer"), "pretokenizers")
     space = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
     if not cutting:
         if normalizer == [{"type": "Prepend", "prepend": "▁"}, space]:
-            return True
+            return True, ""
         if normalizer == [space]:
-            return False
+            return False, ""
     elif not normalizer and len(cutting) == 1 and cutting[0].get("type") == "Metaspace":
         step = cutting[0]
         # Cut at spaces, pieces cannot span words; llama.cpp would let them.
         if step.get("replacement") == "▁" and step.get("split") is False:
             scheme = step.get("prepend_scheme", "always")
-            if scheme in ("always", "first", "never"):
-                return bool(scheme != "never")
+            if scheme == "never":
+                return False, ""
+            if scheme in ("always", "first"):
+                after = " and after a special token" if scheme == "first" else ""
+                return True, f"llama.cpp puts a space before text that begins with one{after}, the tokenizer does not"
     shown = [json.dumps(steps)[:200] for steps in (normalizer, cutting)]
     raise _unknown(f"its normalizer is {shown[0]} and its pre_tokenizer {shown[1]}")

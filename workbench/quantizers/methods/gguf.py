@@ -57,6 +57,8 @@ def _about(source: Source, parameters: Mapping[str, Any]) -> list[str]:
         f"{fitting(wanted, row).id.upper()} instead of {wanted.upper()}"
         for row in rows
     ]
+    if differs := vocabulary.read(source.folder, fields.read(source.config).vocabulary).differs:
+        notes.append(differs)
     if (window := fields.window(source.config)) is not None:
         notes.append(
             f"the model looks back {show_count(window)} tokens and llama.cpp all of them, so the file's context is "
