@@ -156,6 +156,7 @@ def test_a_student_learns_from_answers_that_are_asked_once(tmp_path, capsys, mon
 
 
 @pytest.mark.environment
+@pytest.mark.soak
 @pytest.mark.timeout(1200)
 def test_a_cancelled_job_leaves_the_answers_and_nothing_else(tmp_path):
     builtin.ensure()
