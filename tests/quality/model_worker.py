@@ -12,7 +12,7 @@ from workbench.quality.measure import Original, facts, measure
 from workbench.quality.tokens import tokenizer
 from workbench.quality.windows import passages
 
-TOKENS = 1500
+TOKENS = 800
 
 
 def work(request: dict[str, Any], worker: Any) -> Any:

@@ -10,6 +10,7 @@ import pytest
 from workbench import builtin, jobs
 
 WORKER = Path(__file__).with_name("model_worker.py")
+SLEEP = builtin.SLEEP_WHILE_WAITING  # two jobs on the same cores otherwise take many times as long
 
 pytestmark = pytest.mark.environment
 
@@ -21,13 +22,13 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict
     found = []
     for engine, environment in (("transformers", "quantize"), ("llama.cpp", "llama-cpp")):
         request = {"engine": engine, "folder": str(builtin.ensure()), "kept": str(place / "kept")}
-        found.append(jobs.start(engine, WORKER, request, environment, place / environment).wait(1800))
+        found.append(jobs.start(engine, WORKER, request, environment, place / environment, variables=SLEEP).wait(1800))
     return found[0], found[1]
 
 
 def test_perplexity_and_distributions_are_transformers(both: tuple[dict[str, Any], dict[str, Any]]) -> None:
     theirs, ours = both
-    assert ours["tokens"] == theirs["tokens"] >= 1500
+    assert ours["tokens"] == theirs["tokens"] >= 800
     assert ours["perplexity"] == pytest.approx(theirs["perplexity"], rel=0.005)
     assert abs(ours["divergence"]) < 1e-5
     assert ours["agreement"] > 0.999

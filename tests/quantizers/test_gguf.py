@@ -23,7 +23,8 @@ TYPES = next(p for p in METHOD.parameters if p.name == "type").choices
 
 
 def ask(do: str, environment: str, out: Path, **request: Any) -> dict[str, Any]:
-    return jobs.start(do, WORKER, {"do": do, **request}, environment, out).wait(1800)
+    variables = builtin.SLEEP_WHILE_WAITING
+    return jobs.start(do, WORKER, {"do": do, **request}, environment, out, variables=variables).wait(1800)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_every_tokenizer_reads_text_as_tokenizers_does(tmp_path: Path) -> None:
         "llama2": ("llama", "default"), "metaspace": ("llama", "default"),
     }  # fmt: skip
     for name, said in found.items():
-        assert said["lines"] > 60
+        assert said["lines"] > 40
         differing = [line for line, _, _ in said["differing"]]
         # What `Vocabulary.differs` says of it, and nothing else.
         assert differing == ([" ", "</s> and <s> inside", "  leading"] if name == "metaspace" else []), said
@@ -78,7 +79,7 @@ def test_every_tokenizer_reads_text_as_tokenizers_does(tmp_path: Path) -> None:
 @pytest.mark.environment
 def test_a_quantised_model_is_one_file_measured_as_it_runs(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "made"
-    result = wb.quantize("builtin", method="gguf", out=out, type="q8_0", evaluate_tokens=2048).wait(1800)
+    result = wb.quantize("builtin", method="gguf", out=out, type="q8_0", evaluate_tokens=1024).wait(1800)
     assert {file.name for file in out.iterdir()} == {
         "builtin-llama-Q8_0.gguf", "config.json", "chat_template.jinja", "generation_config.json", "tokenizer.json",
         "tokenizer_config.json", "workbench.json",

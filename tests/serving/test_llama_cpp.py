@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 import workbench as wb
+from workbench.cli import main
 from workbench.engines.llama_cpp.failures import read_failure
 from workbench.engines.llama_cpp.launch import process_command, process_environment
 from workbench.engines.llama_cpp.logs import STAGES
@@ -28,13 +29,12 @@ LONG = 120.0  # seconds, for a shared machine
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The built-in model as GGUF, by file type."""
+    """The built-in model as GGUF, by file type; made by the command line."""
     place = tmp_path_factory.mktemp("gguf")
-    jobs = {
-        kind: wb.quantize("builtin", method="gguf", out=place / kind, type=kind, evaluate_tokens=0)
-        for kind in ("Q8_0", "Q4_K_M")
-    }
-    return {kind: Path(job.wait(1800)["out"]) for kind, job in jobs.items()}
+    for kind in ("Q8_0", "Q4_K_M"):
+        words = ["quantize", "builtin", "--method", "gguf", "--set", f"type={kind}", "--evaluate-tokens", "0"]
+        assert main([*words, "--out", str(place / kind)]) == 0
+    return {kind: place / kind for kind in ("Q8_0", "Q4_K_M")}
 
 
 @pytest.fixture(scope="module")

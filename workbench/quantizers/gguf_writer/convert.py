@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench import headers
 from workbench.errors import UnsupportedModel
 from workbench.quantizers.gguf_writer import fields as configuration
 from workbench.quantizers.gguf_writer import vocabulary
@@ -99,12 +100,17 @@ def convert(source: Path, file: Path, dtype: str, tell: Callable[[float], None] 
 
 
 def _tensors(source: Path) -> list[_Tensor]:
-    """Everything in the safetensors files, read when it is asked for."""
+    """Everything that belongs to the checkpoint, read when it is asked for."""
     from gguf.utility import SafetensorsLocal
 
+    # A folder may hold the same weights once more, in a file that its index does not name.
+    left = {tensor.name for tensor in headers.read(source).tensors}
     found = []
     for file in sorted(source.glob("*.safetensors")):
         for name, place in SafetensorsLocal(file).tensors.items():
+            if name not in left:
+                continue
+            left.remove(name)
             if place.dtype not in FLOATS:
                 raise UnsupportedModel(f"{name} is stored as {place.dtype}; F32, F16 and BF16 are converted")
             kind, shape = _BITS[place.dtype], place.shape

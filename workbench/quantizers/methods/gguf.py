@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from workbench import headers
 from workbench.architecture import Model
 from workbench.errors import InvalidInput, UnsupportedModel, WorkbenchError
 from workbench.formats import GGUF, stored_bytes
@@ -113,17 +114,20 @@ METHOD = Method(
 
 
 def original(source: Path, out: Path, dtype: str) -> LlamaModel:
-    """The checkpoint's own floats, converted into the working folder and opened."""
-    return LlamaModel(_converted(source, out, dtype))
+    """The checkpoint, converted into the working folder and opened: in F32 if asked, else in its own float."""
+    return LlamaModel(_converted(source, out, "F32" if dtype == "float32" else None))
 
 
-def _converted(source: Path, out: Path, dtype: str, tell: Callable[[float], None] = lambda _: None) -> Path:
+def _converted(
+    source: Path, out: Path, dtype: str | None = None, tell: Callable[[float], None] = lambda _: None
+) -> Path:
+    """The file on the way, in the checkpoint's own float unless another is named; made once."""
     from workbench.quantizers.gguf_writer.convert import convert
 
     file = out / WORK / _FLOATS
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        convert(source, file, {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}[dtype], tell)
+        convert(source, file, dtype or next(iter(headers.read(source).bytes_by_dtype)), tell)
     return file
 
 
@@ -134,7 +138,7 @@ def quantize(
     import llama_cpp
 
     kind = parameters["type"]
-    floats = _converted(source, out, "bfloat16", lambda done: tell(0.3 * done, "converting to GGUF"))
+    floats = _converted(source, out, tell=lambda done: tell(0.3 * done, "converting to GGUF"))
     settings = llama_cpp.llama_model_quantize_default_params()
     settings.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind}")
     target = out / f"{fields.model_name(source)}-{kind}.gguf"
