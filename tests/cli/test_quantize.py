@@ -15,7 +15,7 @@ def test_the_list_names_every_parameter_with_its_default(capsys):
     assert "--set damp_percent=0.01" in text
     assert main(["quantize", "--list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
-    assert sorted(listed) == ["awq", "fp8_dynamic", "gptq"]
+    assert {"awq", "awq_w4a16", "fp8_dynamic", "fp8_static", "gguf", "gptq", "w8a8"} <= set(listed)
     assert {"name": "w_bit", "type": "int", "default": 4, "accepts": "4",
             "doc": "Bits of a weight; AutoAWQ packs 4 only."} in listed["awq"]["parameters"]  # fmt: skip
 
@@ -34,6 +34,9 @@ def test_the_list_names_every_parameter_with_its_default(capsys):
         (["builtin", "--method", "fp8_dynamic", "--chat"], "needs no calibration text; leave chat out"),
         (["acme/none-of-such-a-name"], "is not on this machine"),
         (["./nowhere"], "there is no folder"),
+        (["builtin", "--method", "awq", "--method", "awq:w_bit=4"], "chosen twice"),
+        (["builtin", "--method", "all", "--set", "w_bit=4"], "write METHOD:NAME=VALUE"),
+        (["builtin", "--task", "x", "--evaluate-tokens", "0"], "leave evaluate_tokens above 0"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(words, says, capsys, tmp_path, monkeypatch):
@@ -63,6 +66,25 @@ def test_a_real_run_prints_what_came_out(capsys, tmp_path, monkeypatch):
         "perplexity_after",
         "seconds",
     } <= set(result)
-    assert "measuring perplexity" in printed.err
+    assert "measuring the original" in printed.err
     assert main(["quantize", "builtin", "--method", "fp8_dynamic"]) == 2
     assert "exists; choose another folder" in capsys.readouterr().err
+
+
+@pytest.mark.environment
+@pytest.mark.timeout(1800)
+def test_two_side_by_side_one_of_them_refused(capsys, tmp_path):
+    builtin.ensure()
+    words = ["--method", "fp8_dynamic", "--method", "gptq:ignore=re:.*", "--out", str(tmp_path / "tried"), "--no-load"]
+    assert main(["quantize", "builtin", *words, "--evaluate-tokens", "512", "--task", "what_comes_next"]) == 0
+    printed = capsys.readouterr().out
+    assert "gptq:ignore=re:.*: refused:" in printed
+    assert "no linear module is left" in printed
+    (line,) = [line for line in printed.splitlines() if line.startswith("fp8_dynamic")]
+    assert " 8.05 " in line
+    kept = json.loads((tmp_path / "tried" / "trials.json").read_text())
+    (task,) = [row["result"]["tasks"] for row in kept["trials"] if row["outcome"] == "done"]
+    told = task["what_comes_next"]
+    assert told["questions"] == 200
+    assert 0.2 < told["before"] < 0.6
+    assert abs(told["after"] - told["before"]) < 3 * told["before_error"]

@@ -56,6 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--evaluate-tokens", type=int, metavar="N", help="held-out tokens for perplexity; 0 leaves it out"
     )
+    parser.add_argument(
+        "--task", action="append", default=[], dest="tasks", metavar="TASK",
+        help="a task of lm-eval asked before and after (what_comes_next, a small one of our own; mmlu …); repeatable",
+    )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace the folder if it exists")
     parser.add_argument("--list", action="store_true", help="list the methods and their parameters")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -73,7 +77,9 @@ def run(args: argparse.Namespace) -> int:
     if not args.model:
         raise InvalidInput("give a model: builtin, a folder, or a hub id (`workbench quantize --list` for methods)")
     words = args.method or ["awq"]
-    options = {name: getattr(args, name) for name in ("data", "chat", "gpu", "revision", "download", "overwrite")}
+    options = {
+        name: getattr(args, name) for name in ("data", "chat", "gpu", "revision", "download", "tasks", "overwrite")
+    }
     if args.evaluate_tokens is not None:
         options["evaluate_tokens"] = args.evaluate_tokens
     if len(words) > 1 or words == ["all"]:
@@ -204,6 +210,11 @@ def summary(result: dict[str, Any]) -> str:
         lines.append(
             f"  perplexity  {result['perplexity_before']:.2f} -> {result['perplexity_after']:.2f} on "
             f"{result['evaluation']['tokens']:,} held-out tokens"
+        )
+    for task, told in (result.get("tasks") or {}).items():
+        lines.append(
+            f"  {task:11} {told['metric']} {told['before']:.3f} ± {told['before_error']:.3f} -> "
+            f"{told['after']:.3f} ± {told['after_error']:.3f} of {told['questions']} questions"
         )
     if result["calibration"]:
         facts = result["calibration"]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,7 @@ def quantize(
     revision: str | None = None,
     download: bool = False,
     evaluate_tokens: int = EVALUATE_TOKENS,
+    tasks: Sequence[str] = (),
     overwrite: bool = False,
     **parameters: Any,
 ) -> Job:
@@ -77,6 +78,10 @@ def quantize(
         Whether a hub model or data set that is not on this machine may be fetched.
     evaluate_tokens : int
         Tokens of held-out text that perplexity is measured on, before and after; 0 leaves it out.
+    tasks : sequence of str
+        Tasks of lm-eval that the model answers before and after, where transformers runs it: ``"what_comes_next"``, a
+        small one of our own, or those lm-eval knows (``"mmlu"``, ``"hellaswag"`` …), whose data must be here or be
+        fetched (``download``).
     overwrite : bool
         Whether a folder that exists is replaced, at the very end.
     **parameters
@@ -87,7 +92,8 @@ def quantize(
     Job
         Its result: ``method``, ``out``, ``bytes_before``, ``bytes_after`` (tensors), ``bits_per_weight`` (of the
         quantised modules, scales included), both also as estimated; ``perplexity_before``, ``perplexity_after``,
-        ``kl_divergence`` [nats], ``top1_agreement``, ``layer_errors``, ``generations``, ``evaluation`` (on what);
+        ``kl_divergence`` [nats], ``top1_agreement``, ``layer_errors``, ``generations``, ``tasks``, ``evaluation`` (on
+        what);
         ``calibration`` (on what), ``parameters``, ``notes``, ``peak_memory`` [bytes], ``seconds_quantising`` and
         ``seconds`` of it all.
 
@@ -123,6 +129,7 @@ def quantize(
         "chat": given.chat,
         "download": download,
         "evaluate_tokens": evaluate_tokens,
+        "tasks": _tasks(tasks, evaluate_tokens),
     }
     provenance = {"model": name, "revision": revision, "library": how.library}
     notes: list[str] = []
@@ -232,6 +239,14 @@ def _given(how: Method, parameters: Mapping[str, Any], data: str | Path | None, 
     from workbench.quantizers import calibration
 
     return calibration.given(data, chat)
+
+
+def _tasks(tasks: Sequence[str], tokens: int) -> list[str]:
+    if isinstance(tasks, str) or not all(isinstance(task, str) and task for task in tasks):
+        raise InvalidInput("tasks is a list of names of tasks")
+    if tasks and not tokens:
+        raise InvalidInput("tasks are asked when the model is measured; leave evaluate_tokens above 0")
+    return list(tasks)
 
 
 def _name(model: str | Path | Model) -> str:

@@ -19,13 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench import headers
-from workbench.builtin import text
 from workbench.builtin.train import portable_tokenizer
 from workbench.quality import torch_model
-from workbench.quality.measure import Measured, Original, facts, measure
 from workbench.quality.tokens import tokenizer
-from workbench.quality.windows import STRIDE, WINDOW, passages
 from workbench.quantizers import calibration, source
+from workbench.quantizers.evaluation import Evaluation, Tell
 from workbench.quantizers.methods import WORK
 from workbench.quantizers.preflight import WIDE_UP_TO, quantised
 from workbench.quantizers.registry import Method, find
@@ -47,8 +45,8 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
     ----------
     request : dict
         ``source`` (folder), ``method``, ``parameters``, ``data`` (as ``calibration.load`` takes it), ``chat``,
-        ``download``, ``evaluate_tokens`` (0: nothing is measured), ``notes``, and ``estimated`` (``bytes`` and
-        ``bits`` of the preflight).
+        ``download``, ``evaluate_tokens`` (0: nothing is measured), ``tasks``, ``notes``, and ``estimated``
+        (``bytes`` and ``bits`` of the preflight).
     worker : Worker
         Takes progress; ``out`` is the folder to write.
     """
@@ -71,21 +69,14 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
     module = import_module(f"workbench.quantizers.methods.{how.id}")
     original = getattr(module, "original", lambda folder, out, dtype: torch_model.load(folder, dtype))
     dtype = "float32" if before.bytes <= WIDE_UP_TO else "bfloat16"
-    kept = Original(out / WORK)
-    tokens = int(request["evaluate_tokens"])
-    scored = passages([document.text for document in text.held_out()], encode, tokens) if tokens else []
+    tokens, tasks = int(request["evaluate_tokens"]), request.get("tasks", [])
+    evaluation = Evaluation(folder, out / WORK, encode, decode, tokens, tasks, dtype)
 
-    def measured(load: Any, begin: float, end: float, stage: str, **with_original: Original) -> Measured | None:
-        if not scored:
-            return None
-        worker.progress(begin, stage)
-        found = measure(
-            load(), scored, progress=lambda done: worker.progress(begin + (end - begin) * done, stage), **with_original
-        )
-        gc.collect()
-        return found
+    def between(begin: float, end: float) -> Tell:
+        return lambda done, stage: worker.progress(begin + (end - begin) * done, stage)
 
-    first = measured(lambda: original(folder, out, dtype), 0.05, 0.15, "measuring the original", keep=kept)
+    (out / WORK).mkdir(exist_ok=True)
+    evaluation.before(lambda: original(folder, out, dtype), between(0.05, 0.15))
     _same_dice()
 
     def tell(fraction: float, stage: str, detail: str = "", seconds_left: float | None = None) -> None:
@@ -97,11 +88,11 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
     quantising = time.monotonic() - began
     take_over(folder, out)
     gc.collect()
-    second = measured(lambda: module.load(out, dtype), 0.87, 1.0, "measuring the result", against=kept)
+    evaluation.after(lambda: module.load(out, dtype), between(0.87, 1.0))
     shutil.rmtree(out / WORK)
 
     after = headers.read(out)
-    result = {
+    return {
         "method": how.id,
         "title": how.title,
         "scheme": how.made(parameters) if how.made else how.scheme,
@@ -111,22 +102,13 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
         "bytes_after": after.bytes,
         "bits_estimated": request["estimated"]["bits"],
         "bits_per_weight": _bits_per_weight(before, after, how, parameters),
-        "perplexity_before": None,
-        "perplexity_after": None,
-        "evaluation": None,
         "calibration": calibrated,
         "notes": notes,
         "peak_memory": _peak_memory(),
         "seconds_quantising": quantising,
+        **evaluation.facts(),
+        "seconds": time.monotonic() - started,
     }
-    if first and second:
-        result |= facts(first, second, decode, scored)
-        result["measured_in"] = second.runs_in
-        result["evaluation"] = {
-            "text": "built-in, held out", "tokens": first.tokens, "documents": len(scored), "window": WINDOW,
-            "stride": STRIDE, "dtype": dtype, "compared": second.compared, "blocks": result.pop("blocks"),
-        }  # fmt: skip
-    return {**result, "seconds": time.monotonic() - started}
 
 
 def _same_dice() -> None:
