@@ -59,3 +59,21 @@ def write_sparse(folder: Path, config: dict, shapes: dict) -> Path:
         file.write(struct.pack("<Q", len(text)) + text)
         file.truncate(8 + len(text) + at)
     return folder
+
+
+def write_random(folder: Path, config: dict, shapes: dict, seed: int = 0) -> Path:
+    """A folder with random weights in bfloat16, as large as a fresh model's; norms are ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    drawn, header, values = np.random.default_rng(seed), {}, []
+    for name, shape in shapes.items():
+        value = np.ones(shape) if len(shape) == 1 else drawn.normal(0, shape[-1] ** -0.5, shape)
+        values.append((value.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16))
+        at = header[next(reversed(header))]["data_offsets"][1] if header else 0
+        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [at, at + values[-1].nbytes]}
+    text = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for value in values:
+            file.write(value.tobytes())
+    return folder

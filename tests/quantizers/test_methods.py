@@ -98,6 +98,13 @@ def test_shapes_that_a_format_does_not_have_are_refused(id, shapes, says, tmp_pa
         check(folder, id, {}, tmp_path / "out")
 
 
+def test_half_a_joint_is_refused_where_the_library_would_divide_by_zero(tmp_path):
+    folder = write(tmp_path / "m", llama_config(), llama_shapes())
+    with pytest.raises(UnsupportedModel, match="down_proj is left out where up_proj is not"):
+        check(folder, "awq_w4a16", {"ignore": ["re:.*down_proj"]}, tmp_path / "out")
+    assert check(folder, "awq_w4a16", {"ignore": ["re:.*mlp.*"]}, tmp_path / "out").bytes_after > 0
+
+
 def test_routers_are_left_alone(tmp_path):
     shapes = llama_shapes() | {"model.layers.0.mlp.gate.weight": (8, 256)}
     folder = write(tmp_path / "m", llama_config(), shapes)

@@ -149,17 +149,16 @@ def oneshot(
 
     Notes
     -----
-    transformers 5 holds the experts of a mixture in one tensor; they are taken apart into linear modules while
-    loading, without which none of them would be quantised.
+    transformers 5 holds the experts of a mixture in one tensor; ``oneshot`` takes them apart into linear modules,
+    without which none of them would be quantised. (``load_quantizable_moe`` does that while loading, but it looks into
+    every module of transformers, some of which need torchvision.)
     """
     from llmcompressor import oneshot as run
-    from llmcompressor.modeling.moe.linearize import load_quantizable_moe
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from workbench.quantizers.following import follow_tqdm
 
-    with load_quantizable_moe():
-        model = AutoModelForCausalLM.from_pretrained(source, dtype="auto", trust_remote_code=False)
+    model = AutoModelForCausalLM.from_pretrained(source, dtype="auto", trust_remote_code=False)
     extra: dict[str, Any] = {}
     if samples:
         assert parameters is not None

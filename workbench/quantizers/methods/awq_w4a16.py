@@ -8,15 +8,32 @@ Lin et al., "AWQ: Activation-aware Weight Quantization", MLSys 2024. llm-compres
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from workbench.quality.torch_model import load
 from workbench.quantizers import compressed
+from workbench.quantizers.preflight import quantised
 from workbench.quantizers.registry import Method, Parameter
+from workbench.quantizers.source import Source
 
 __all__ = ["METHOD", "load", "quantize"]
+
+#: What AWQ scales together: the first's outputs, the second's inputs.
+_JOINTS = (("v_proj", "o_proj"), ("up_proj", "down_proj"))
+
+
+def _against(source: Source, parameters: Mapping[str, Any]) -> list[str]:
+    """llm-compressor 0.14 divides by zero where the second of a joint is left out and the first is not."""
+    chosen = {t.name for t in quantised(source, parameters)}
+    left_out = {t.name for t in source.linears} - chosen
+    return [
+        f"{second} is left out where {first} is not, which llm-compressor's AWQ cannot do; leave out both or none"
+        for first, second in _JOINTS
+        if any(name.replace(f"{first}.", f"{second}.") in left_out for name in chosen if f".{first}." in name)
+    ]
+
 
 METHOD = Method(
     id="awq_w4a16",
@@ -28,6 +45,7 @@ METHOD = Method(
     native=(7, 5),
     samples=compressed.SAMPLES,
     length=compressed.LENGTH,
+    against=_against,
     note="The maintained successor of AutoAWQ, mixtures of experts too; written as compressed-tensors. Slow on a CPU.",
     parameters=(
         compressed.GROUP_SIZE,
