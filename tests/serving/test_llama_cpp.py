@@ -21,7 +21,7 @@ from workbench.engines.llama_cpp.launch import process_command, process_environm
 from workbench.engines.llama_cpp.logs import STAGES
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.planner import Plan
-from workbench.serving import Server
+from workbench.serving import Server, offline
 from workbench.serving.ports import Reservation
 
 LONG = 120.0  # seconds, for a shared machine
@@ -113,6 +113,10 @@ def test_what_cannot_be_served_is_said_at_once(made: dict[str, Path], tmp_path: 
         wb.serve(whole, gpu="L40S")
     with pytest.raises(InvalidInput, match=r"q8_0 is none: make one"):
         wb.serve(plan)
+    with pytest.raises(InvalidInput, match=r"builtin\S* is none: make one"):
+        wb.serve("builtin", engine="llama.cpp")
+    with pytest.raises(InvalidInput, match=r"without a server need vLLM"):
+        offline(whole, ["a"])
     with pytest.raises(InvalidInput, match=r"plan for SGLang is started with its own command"):
         wb.serve(wb.plan("builtin", gpu="L40S", engine="sglang"))
     held = Reservation()

@@ -55,17 +55,16 @@ def meant(target: str | Path, kind: str | None = None) -> Path | None:
     return firsts[0].resolve() if firsts else None
 
 
-def planned_file(planned: Plan, checkpoint: str | Path | None) -> Path:
-    """The file that a plan for llama.cpp is started with.
+def on_this_machine(named: str, kind: str | None) -> Path:
+    """The file that a plan for llama.cpp is started with, by the name of its checkpoint.
 
     Raises
     ------
     InvalidInput
         If there is none on this machine.
     """
-    named = str(checkpoint) if checkpoint is not None else planned.checkpoint
     for target in (named, f"{named}.gguf"):
-        if Path(target).expanduser().exists() and (file := meant(target, planned.deployment.quantization)) is not None:
+        if Path(target).expanduser().exists() and (file := meant(target, kind)) is not None:
             return file
     raise InvalidInput(
         f"llama.cpp loads GGUF files and {named} is none: make one (method gguf) and give it as checkpoint"

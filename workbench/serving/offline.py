@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import jobs
+from workbench.engines.starters import VLLM
 from workbench.engines.vllm import launch
 from workbench.errors import InvalidInput
 from workbench.jobs import Job, Progress
@@ -56,6 +57,8 @@ def offline(
     if len({isinstance(prompt, str) for prompt in prompts}) > 1:
         raise InvalidInput("prompts are either all texts or all chats (lists of messages)")
     _, order = resolve(source, checkpoint, arguments, deployment)
+    if order.engine is not VLLM:
+        raise InvalidInput("many prompts at once without a server need vLLM; serve the GGUF file and ask the server")
     fetch = order.fetch
 
     def prepare(tell: Callable[[Progress], None], _: threading.Event) -> dict[str, Any]:

@@ -96,9 +96,10 @@ def resolve(
                 raise InvalidInput(f"{file.name} is a GGUF file, which llama.cpp loads; leave engine out")
             return gguf.resolve(file, None, arguments, deployment)
     planned, chosen, target = _planned(source, deployment)
-    if planned is not None and chosen.engine == gguf.ENGINE:
-        return gguf.resolve(gguf.planned_file(planned, checkpoint), planned, arguments, {})
-    if chosen.engine not in STARTERS or chosen.engine == gguf.ENGINE:
+    if chosen.engine == gguf.ENGINE:
+        file = gguf.on_this_machine(str(checkpoint) if checkpoint is not None else target, chosen.quantization)
+        return gguf.resolve(file, planned, arguments, deployment)
+    if chosen.engine not in STARTERS:
         titles = " and ".join(starter.title for starter in STARTERS.values())
         raise InvalidInput(
             f"a plan for {engine(chosen.engine).title} is started with its own command (plan.command); {titles} are "
