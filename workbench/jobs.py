@@ -317,7 +317,8 @@ class Job:
         messages = self.folder / "messages.jsonl"
         messages.touch()
         environ = {**variables, "WORKBENCH_MESSAGES": str(messages)}
-        process = Supervised(command, env=environ, log=self.log_path, scratch=scratch)
+        # Libraries leave logs and caches where they run: here they are in nobody's way, and go with the folder.
+        process = Supervised(command, env=environ, log=self.log_path, scratch=scratch, cwd=self.folder)
         said: dict[str, Any] = {}
         try:
             with messages.open(encoding="utf-8") as file:
