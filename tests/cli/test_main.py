@@ -40,6 +40,10 @@ def test_a_plan_for_another_engine(tmp_path, capsys):
     file = tmp_path / "plan.json"
     file.write_text(capsys.readouterr().out)
     assert main(["serve", "--plan", str(file)]) == 2
+    assert "llama.cpp loads GGUF files and builtin-q8_0 is none: make one" in capsys.readouterr().err
+    assert main(["plan", "builtin", "--gpu", "L40S", "--engine", "sglang", "--json"]) == 0
+    file.write_text(capsys.readouterr().out)
+    assert main(["serve", "--plan", str(file)]) == 2
     assert "started with its own command" in capsys.readouterr().err
 
 
