@@ -61,6 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a task of lm-eval asked before and after (what_comes_next, a small one of our own; mmlu …); repeatable",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace the folder if it exists")
+    parser.add_argument("--advise", action="store_true", help="say which method suits the model on --gpu, and why")
+    parser.add_argument(
+        "--floor", default="small", help="with --advise: none, unmeasurable, small (default) or any loss"
+    )
     parser.add_argument("--list", action="store_true", help="list the methods and their parameters")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -76,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.model:
         raise InvalidInput("give a model: builtin, a folder, or a hub id (`workbench quantize --list` for methods)")
+    if args.advise:
+        return _advise(args)
     words = args.method or ["awq"]
     options = {
         name: getattr(args, name) for name in ("data", "chat", "gpu", "revision", "download", "tasks", "overwrite")
@@ -100,6 +106,28 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print(json.dumps(result, indent=2) if args.json else summary(result))
     return 0
+
+
+def _advise(args: argparse.Namespace) -> int:
+    """Print which methods suit; 1 if none does."""
+    from pathlib import Path
+
+    from workbench.trials import open_folder, which_method
+
+    if not args.gpu:
+        raise InvalidInput("say for which card: --gpu L40S")
+    trials = open_folder(args.out) if args.out and Path(args.out).is_dir() else None
+    found = which_method(args.model, args.gpu, floor=args.floor, trials=trials)
+    if args.json:
+        print(json.dumps([one.to_dict() for one in found], indent=2))
+    else:
+        for one in found:
+            speed = f"{one.output_tokens_per_s:,.0f} tokens/s" if one.output_tokens_per_s else "no speed"
+            print(f"{'yes' if one.suits else 'no ':3} {one.title}" + (f"  [--method {one.word}]" if one.word else ""))
+            print(f"      {speed}; loses {one.loss}")
+            for reason in (*one.why, *(f"but {reason}" for reason in one.against)):
+                print(f"      {reason}")
+    return 0 if any(one.suits for one in found) else 1
 
 
 def _side_by_side(args: argparse.Namespace, words: list[str], options: dict[str, Any]) -> int:

@@ -156,6 +156,8 @@ class Method:
         Where it runs.
     together : callable, optional
         Raises InvalidInput for parameters that exclude each other.
+    quality : str
+        The row of ``data/quality.csv`` whose measurements were made with this method; empty where none is known.
     drops_long : bool
         Whether a calibration text that is longer than ``length`` is dropped; else it is cut.
     against : callable, optional
@@ -200,6 +202,7 @@ class Method:
     length: str = ""
     environment: str = "quantize"
     together: Callable[[Mapping[str, Any]], None] | None = None
+    quality: str = ""
     drops_long: bool = False
     against: Callable[[Source, Mapping[str, Any]], list[str]] | None = None
     remarks: Callable[[Mapping[str, Any]], list[str]] | None = None

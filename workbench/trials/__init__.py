@@ -8,8 +8,19 @@
 
 from __future__ import annotations
 
+from workbench.trials.advice import Suggestion, which_method
 from workbench.trials.choice import Choice, every
 from workbench.trials.record import Trial, Trials, open_folder
 from workbench.trials.series import Series, try_methods
 
-__all__ = ["Choice", "Series", "Trial", "Trials", "every", "open_folder", "try_methods"]
+__all__ = [
+    "Choice",
+    "Series",
+    "Suggestion",
+    "Trial",
+    "Trials",
+    "every",
+    "open_folder",
+    "try_methods",
+    "which_method",
+]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.errors import InvalidInput
-from workbench.quantizers import find, methods
+from workbench.quantizers import Method, find, methods
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,16 @@ class Choice:
             return self.method
         told = ",".join(f"{name}={_shown(value)}" for name, value in sorted(self.parameters.items()))
         return f"{self.method}:{told}"
+
+    @property
+    def how(self) -> Method:
+        """The method."""
+        return find(self.method)
+
+    @property
+    def parameters_in_full(self) -> dict[str, Any]:
+        """All parameters, defaults too."""
+        return self.how.check(self.parameters)
 
     @property
     def title(self) -> str:

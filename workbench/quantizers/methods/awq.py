@@ -46,6 +46,7 @@ METHOD = Method(
     title="AWQ, 4-bit weights",
     library="autoawq 0.2.9",
     scheme="awq",
+    quality="awq",
     engines=("vllm", "vllm-cpu", "sglang", "transformers"),
     capability=(7, 5),
     native=(7, 5),

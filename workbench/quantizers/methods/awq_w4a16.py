@@ -40,6 +40,7 @@ METHOD = Method(
     title="AWQ, 4-bit weights, by llm-compressor",
     library=compressed.LIBRARY,
     scheme="w4a16",
+    quality="awq",
     engines=("vllm", "vllm-cpu", "sglang"),
     capability=(7, 5),
     native=(7, 5),

@@ -28,6 +28,7 @@ METHOD = Method(
     title="FP8, weights and activations, scales at run time",
     library=compressed.LIBRARY,
     scheme="fp8",
+    quality="fp8",
     engines=("vllm", "vllm-cpu", "sglang"),
     calibrates=False,
     capability=(7, 5),

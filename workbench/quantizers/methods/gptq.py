@@ -24,6 +24,7 @@ METHOD = Method(
     title="GPTQ, 4-bit weights",
     library=compressed.LIBRARY,
     scheme="w4a16",
+    quality="w4a16",
     engines=("vllm", "vllm-cpu", "sglang"),
     capability=(7, 5),
     native=(7, 5),

@@ -25,6 +25,7 @@ METHOD = Method(
     title="INT8 W8A8, SmoothQuant and GPTQ",
     library=compressed.LIBRARY,
     scheme="int8",
+    quality="int8",
     engines=("vllm", "vllm-cpu", "sglang"),
     capability=(7, 5),
     native=(7, 5),
