@@ -27,14 +27,14 @@ METHOD = Method(
     title="W8A16, 8-bit integer weights",
     library=compressed.LIBRARY,
     scheme="w8a16",
-    engines=("vllm", "vllm-cpu", "sglang"),
+    engines=compressed.ENGINES,
     calibrates_if=_by_gptq,
     capability=(7, 5),
     native=(7, 5),
     samples=compressed.SAMPLES,
     length=compressed.LENGTH,
     variants=({}, {"modifier": "GPTQModifier"}),
-    note="Half the memory at hardly any loss, but it multiplies in 16 bit: W8A8 or FP8 are faster on long prompts.",
+    note="Half the memory at hardly any loss, but it multiplies in 16 bit; vLLM's CPU build has no kernel for it.",
     parameters=(
         Parameter(
             "modifier",
