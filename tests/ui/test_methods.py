@@ -41,6 +41,15 @@ def test_what_each_method_will_need_is_said_before_anything_runs(model, tmp_path
     assert "gpu='V100'" in panel.python
 
 
+def test_what_suits_the_card_is_said_with_reasons(tmp_path):
+    panel = MethodsPanel("meta-llama/Llama-3.1-8B-Instruct", ["awq"], tmp_path / "tried")
+    assert panel.advice == []
+    panel.choice = {"gpu": "L40S"}
+    assert len(panel.advice) == 3
+    assert all(one["why"] for one in panel.advice if one["word"])
+    assert panel.preflight[0]["bytes"] is None  # not on this machine
+
+
 @pytest.mark.parametrize(
     ("change", "says", "field"),
     [

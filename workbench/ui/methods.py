@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import traitlets
 
 from workbench import cpu, hardware
-from workbench.errors import WorkbenchError
+from workbench.architecture import Model
+from workbench.errors import InvalidInput, UnknownName, UnsupportedModel, WorkbenchError
 from workbench.quantizers import check, find, source_folder
-from workbench.trials import Choice, Series, Trials, every, open_folder, try_methods
+from workbench.trials import Choice, Series, Trials, every, open_folder, try_methods, which_method
 from workbench.trials.choice import read
 from workbench.ui.panel import Panel, Refused, Throttle, sentence
 
@@ -44,6 +45,8 @@ class MethodsPanel(Panel):
     ----------
     choice : dict
         ``model``, ``methods``, ``folder``, ``gpu``, ``data``, ``load``.
+    advice : list of dict
+        What suits the card that is chosen, the best first, with reasons.
     preflight : list of dict
         What each method will need, or why it cannot be.
     steps : list of dict
@@ -64,6 +67,7 @@ class MethodsPanel(Panel):
     actions: ClassVar[dict[str, str]] = {"start": "start", "cancel": "cancel", "pick": "pick"}
 
     choice = traitlets.Dict(key_trait=traitlets.Unicode()).tag(sync=True)
+    advice = traitlets.List(read_only=True).tag(sync=True)
     preflight = traitlets.List(read_only=True).tag(sync=True)
     steps = traitlets.List(read_only=True).tag(sync=True)
     rows = traitlets.List(read_only=True).tag(sync=True)
@@ -117,6 +121,7 @@ class MethodsPanel(Panel):
             if not before or proposed["folder"] != before["folder"]:
                 self.trials = open_folder(proposed["folder"])
             if not before or any(proposed[name] != before[name] for name in ("model", "folder", "gpu")):
+                self.set_trait("advice", suggestions(proposed["model"], proposed["gpu"], self.trials))
                 self.set_trait("preflight", preflight(proposed["model"], Path(proposed["folder"]), proposed["gpu"]))
         except WorkbenchError as error:
             named = next(
@@ -205,6 +210,20 @@ class MethodsPanel(Panel):
             table = self.trials.frame().sort_values("bytes")[list(SHOWN)]
             rows = table.astype(object).where(table.notna(), None).to_dict("records")
         self.set_trait("rows", rows)
+
+
+def suggestions(model: str, gpu: str, trials: Trials | None) -> list[dict[str, Any]]:
+    """The three methods that suit a card best; none where no card is chosen or the model's sizes are not known."""
+    if not gpu or cpu.is_cpu(gpu):
+        return []
+    try:
+        known = Model.from_config(source_folder(model) or model)
+        found = which_method(known, gpu, trials=trials)
+    except (UnsupportedModel, UnknownName, InvalidInput):
+        return []  # the preflight says what is wrong with it
+    return [
+        {"word": one.word, "title": one.title, "loss": one.loss, "why": list(one.why)} for one in found if one.suits
+    ][:3]
 
 
 def preflight(model: str, folder: Path, gpu: str) -> list[dict[str, Any]]:

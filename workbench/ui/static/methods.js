@@ -32,6 +32,7 @@ function panel(root, model) {
     data: field("Calibration text", inputs.data),
   };
   const load = checkbox("Start each result in the engines it is for", (value) => send({ load: value }));
+  const advice = h("div", { class: "wb-suits", role: "status" });
   const list = h("ul", { class: "wb-methods", tabindex: "0", "aria-label": "Methods" });
   const sizes = h("p", { class: "wb-hint" });
 
@@ -57,6 +58,15 @@ function panel(root, model) {
     showChoice();
   };
 
+  const showAdvice = () => {
+    const found = model.get("advice");
+    advice.hidden = !found.length;
+    advice.replaceChildren(
+      h("p", { class: "wb-label" }, `Suits ${draft.gpu} best`),
+      h("ol", {}, found.map((one) => h("li", {}, h("strong", {}, one.title), h("small", { class: "wb-hint" }, [...one.why.slice(0, 3), `loses ${one.loss}`].join("; "))))),
+    );
+  };
+
   const start = h("button", { type: "button", class: "wb-button", onclick: () => ask("start") }, "Try them");
   const cancel = h("button", { type: "button", class: "wb-button wb-quiet", onclick: () => ask("cancel") }, "Cancel all");
   const general = h("p", { class: "wb-problem wb-general", role: "alert", hidden: true });
@@ -68,7 +78,7 @@ function panel(root, model) {
     h(
       "div",
       { class: "wb-columns" },
-      h("form", { class: "wb-card wb-choices", "aria-label": "What to try", onsubmit: (event) => event.preventDefault() }, fields.model, fields.gpu, h("h3", {}, "Methods"), list, sizes, load, h("details", { class: "wb-more" }, h("summary", {}, "Folder and calibration"), fields.folder, fields.data)),
+      h("form", { class: "wb-card wb-choices", "aria-label": "What to try", onsubmit: (event) => event.preventDefault() }, fields.model, fields.gpu, advice, h("h3", {}, "Methods"), list, sizes, load, h("details", { class: "wb-more" }, h("summary", {}, "Folder and calibration"), fields.folder, fields.data)),
       h("section", { class: "wb-card", "aria-label": "Methods tried" }, h("div", { class: "wb-panelhead" }, h("h2", {}, "Methods side by side")), general, h("div", { class: "wb-buttons" }, start, cancel), steps, result, words, python),
     ),
   );
@@ -143,6 +153,7 @@ function panel(root, model) {
     "change:choice": showChoice,
     "change:python": showChoice,
     "change:preflight": showMethods,
+    "change:advice": showAdvice,
     "change:steps": showSteps,
     "change:rows": showRows,
     "change:picked": showRows,
@@ -150,6 +161,7 @@ function panel(root, model) {
     "msg:custom": showProblems,
   });
   showMethods();
+  showAdvice();
   showSteps();
   showRows();
   showProblems();
