@@ -261,6 +261,8 @@ class Workload:
         Share of the input tokens that the prefix cache holds already.
     acceptance : float, optional
         Share of drafted tokens that are accepted, where a deployment drafts; None: an assumption.
+    streamed : bool
+        Whether tokens are sent as they come, by a server; an offline batch in the engine's own process spares that.
     requests : int, optional
         Requests of the whole run, the first ``concurrency`` of them sent at once; None: the start does not count.
 
@@ -279,6 +281,7 @@ class Workload:
     prefix_hit: float = 0.0
     requests: int | None = None
     acceptance: float | None = None
+    streamed: bool = True
 
     def __post_init__(self) -> None:
         for name in ("isl", "osl", "concurrency"):
@@ -290,6 +293,8 @@ class Workload:
         _number("prefix_hit", self.prefix_hit, most=1, zero=True)
         if self.acceptance is not None:
             _number("acceptance", self.acceptance, most=1, zero=True)
+        if not isinstance(self.streamed, bool):
+            raise InvalidInput(f"streamed is {self.streamed!r}; it must be true or false")
         if self.requests is not None:
             _whole("requests", self.requests, least=self.concurrency)
 

@@ -134,9 +134,9 @@ def serving(found: Case, row: Row) -> Iterator[Prediction]:
 def throughput(found: Case, row: Row) -> Iterator[Prediction]:
     """The largest output rate [tokens/s], of the whole deployment or of one GPU as ``metric`` says.
 
-    Offline: more requests wait than batch and cache ever hold.
+    Offline: more requests wait than batch and cache ever hold, and no server sends their tokens one by one.
     """
-    load = Workload(whole(row, "isl") or 1, whole(row, "osl") or 1, _WAITING)
+    load = Workload(whole(row, "isl") or 1, whole(row, "osl") or 1, _WAITING, streamed=False)
     rate = _speed(found, lambda plan: load).output_tokens_per_s
     per_gpu = cell(row, "metric").endswith("per_gpu")
     yield _prediction("output_tokens_per_s", rate.scaled(1 / (whole(row, "n_gpu") or 1) if per_gpu else 1.0), row)

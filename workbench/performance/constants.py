@@ -26,6 +26,8 @@ class Overheads:
         Independent tokens that touch as many experts ÷ real ones, which resemble each other [-].
     layer, step, request : float
         Time a layer spends on small kernels, a step on scheduling and sampling, and each request in it [s].
+    offline_request : float
+        What a request costs a step where its tokens are not streamed: an offline batch in the engine's own process [s].
     eager_layer, eager_moe : float
         Time to launch a layer's kernels without CUDA graphs, and its experts' besides [s].
     imbalance : float
@@ -51,6 +53,7 @@ class Overheads:
     layer: float
     step: float
     request: float
+    offline_request: float
     eager_layer: float
     eager_moe: float
     imbalance: float
@@ -64,7 +67,7 @@ class Overheads:
 
 #: Constants that the table has in other units: its column's ending, and that unit in seconds.
 _UNITS = {
-    **dict.fromkeys(("layer", "step", "request", "eager_layer", "eager_moe"), ("_us", 1e-6)),
+    **dict.fromkeys(("layer", "step", "request", "offline_request", "eager_layer", "eager_moe"), ("_us", 1e-6)),
     "ttft": ("_ms", 1e-3),
 }
 

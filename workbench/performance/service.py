@@ -186,6 +186,8 @@ def service(
     """
     known = engine(setup.deployment.engine)
     k = k or overheads(setup.deployment.engine, setup.card)
+    if not workload.streamed:
+        k = replace(k, request=min(k.request, k.offline_request))
     replicas = setup.division.data
     if load is None and kv_cache_tokens.size > 1:
         rows, where = _alike(numbers, kv_cache_tokens, workload, replicas)
