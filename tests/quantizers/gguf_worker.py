@@ -125,7 +125,7 @@ def tokenizers(request: dict[str, Any], out: Path) -> Any:
 def types(request: dict[str, Any], out: Path) -> Any:
     """Make a file of each type; what its headers list, and the size of the file on the way [bytes]."""
     from workbench import headers
-    from workbench.quantizers.methods import gguf
+    from workbench.quantizers.method import gguf
 
     found = {}
     for kind in request["types"]:

@@ -10,7 +10,7 @@ from workbench.errors import InvalidInput
 from workbench.quantizers import calibration, check
 from workbench.quantizers.calibration import Conversation
 from workbench.quantizers.calibration.repetition import ENOUGH, STRETCH, new_share
-from workbench.quantizers.methods import fp8_dynamic, gptq
+from workbench.quantizers.method import fp8_dynamic, gptq
 
 SENTENCE = "The quick brown fox jumps over the lazy dog, and nobody in the village knew why it did. "
 

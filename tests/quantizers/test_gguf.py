@@ -15,7 +15,7 @@ from workbench.architecture import Model
 from workbench.errors import InvalidInput, UnknownName, UnsupportedModel
 from workbench.quantizers import check, find
 from workbench.quantizers.gguf_writer import fields, vocabulary
-from workbench.quantizers.methods.gguf import METHOD
+from workbench.quantizers.method.gguf import METHOD
 from workbench.quantizers.source import read
 
 WORKER = Path(__file__).with_name("gguf_worker.py")

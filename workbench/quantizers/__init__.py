@@ -20,9 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InvalidInput, MissingPart
-
-# The folder of that name first: loaded later, it would take the function's place.
-from workbench.quantizers import methods as _folder  # noqa: F401
 from workbench.quantizers.registry import Method, Parameter, find, methods
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """What a quantisation method is: its parameters, what it needs, and how a name leads to it.
 
-How a method is written is in :mod:`workbench.quantizers.methods`.
+How a method is written is in :mod:`workbench.quantizers.method`.
 """
 
 from __future__ import annotations
@@ -244,8 +244,8 @@ class Method:
 
 @cache
 def methods() -> dict[str, Method]:
-    """Every method, by id: one for each file of ``methods/``."""
-    package = import_module("workbench.quantizers.methods")
+    """Every method, by id: one for each file of ``method/``."""
+    package = import_module("workbench.quantizers.method")
     found = {}
     for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
         described: Method = import_module(f"{package.__name__}.{module}").METHOD

@@ -24,7 +24,7 @@ from workbench.quality import torch_model
 from workbench.quality.tokens import tokenizer
 from workbench.quantizers import calibration, source
 from workbench.quantizers.evaluation import Evaluation, Tell
-from workbench.quantizers.methods import WORK
+from workbench.quantizers.method import WORK
 from workbench.quantizers.preflight import WIDE_UP_TO, quantised
 from workbench.quantizers.registry import Method, find
 
@@ -66,7 +66,7 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
         samples, calibrated, said = _samples(how, request, encode)
         notes += [note for note in said if note and note not in notes]
 
-    module = import_module(f"workbench.quantizers.methods.{how.id}")
+    module = import_module(f"workbench.quantizers.method.{how.id}")
     original = getattr(module, "original", lambda folder, out, dtype: torch_model.load(folder, dtype))
     dtype = "float32" if before.bytes <= WIDE_UP_TO else "bfloat16"
     tokens, tasks = int(request["evaluate_tokens"]), request.get("tasks", [])

@@ -28,7 +28,7 @@ from workbench.quality.measure import COMPARED
 from workbench.quality.windows import WINDOW
 from workbench.quantities import show_count
 from workbench.quantizers.gguf_writer import fields, vocabulary
-from workbench.quantizers.methods import WORK
+from workbench.quantizers.method import WORK
 from workbench.quantizers.registry import Method, Parameter
 from workbench.quantizers.source import Source
 
