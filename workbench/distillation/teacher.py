@@ -9,6 +9,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -201,7 +202,9 @@ def ask(
     InvalidInput
         It wants another key, or does not know the model or the address.
     """
-    return asyncio.run(_ask(teacher, prompts, answers, wanted, tell))
+    # In a thread of its own: whoever calls may be in one that has a loop already, as a notebook is.
+    with ThreadPoolExecutor(1, "asking") as own:
+        return own.submit(asyncio.run, _ask(teacher, prompts, answers, wanted, tell)).result()
 
 
 async def _ask(
