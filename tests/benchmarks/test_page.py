@@ -30,10 +30,9 @@ MOVE = """async ({ control, watched }) => {
       input.selectedIndex = (input.selectedIndex + 1) % Math.min(input.options.length, 4);
       return input.dispatchEvent(new Event("change", { bubbles: true }));
     }
-    if (input.type === "range") {
-      const step = Number(input.step), value = Number(input.value);
-      input.value = value + step > Number(input.max) ? value - step : value + step;
-    } else input.value = Number(input.value || 1000) + 1;
+    // Within its range: what is refused repaints nothing.
+    const step = Number(input.step) || 1, value = Number(input.value || 1000), most = Number(input.max || Infinity);
+    input.value = Number((value + step > most ? value - step : value + step).toPrecision(6));
     return input.dispatchEvent(new Event("input", { bubbles: true }));
   };
   const before = performance.now();
