@@ -30,9 +30,11 @@ MOVE = """async ({ control, watched }) => {
       input.selectedIndex = (input.selectedIndex + 1) % Math.min(input.options.length, 4);
       return input.dispatchEvent(new Event("change", { bubbles: true }));
     }
-    // Within its range: what is refused repaints nothing.
+    // Within its range, since what is refused repaints nothing; a slider to and fro: at its end nothing may start.
     const step = Number(input.step) || 1, value = Number(input.value || 1000), most = Number(input.max || Infinity);
-    input.value = Number((value + step > most ? value - step : value + step).toPrecision(6));
+    input.dataset.turn = input.dataset.turn === "1" ? "0" : "1";
+    const back = value + step > most || (input.type === "range" && input.dataset.turn === "0");
+    input.value = Number((back ? value - step : value + step).toPrecision(6));
     return input.dispatchEvent(new Event("input", { bubbles: true }));
   };
   const before = performance.now();
