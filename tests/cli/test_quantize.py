@@ -49,6 +49,15 @@ def test_bad_input_is_one_line_and_status_2(words, says, capsys, tmp_path, monke
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_script_for_model_optimizer_is_printed_and_says_that_it_was_not_run(capsys):
+    assert main(["quantize", "a/model", "--recipe", "nvfp4", "--out", "x'y"]) == 0
+    script = capsys.readouterr().out
+    compile(script, "recipe", "exec")
+    assert "NOT RUN" in script
+    assert "mtq.NVFP4_DEFAULT_CFG" in script
+    assert main(["quantize", "a/model", "--recipe", "q4_k_m"]) == 2
+
+
 @pytest.mark.environment
 @pytest.mark.timeout(1800)
 def test_a_real_run_prints_what_came_out(capsys, tmp_path, monkeypatch):

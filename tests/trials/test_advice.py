@@ -19,7 +19,6 @@ def by_word(found):
 
 def test_every_method_is_judged_and_the_best_is_first():
     found = which_method(SMALL, "L40S", max_model_len=8192)
-    assert [one.word for one in found if one.word] != []
     assert {one.word for one in found} == {choice.word for choice in every()} | {""}
     suits = [one for one in found if one.suits]
     assert suits == found[: len(suits)]

@@ -1,7 +1,5 @@
 """Methods really tried, one after the other."""
 
-import shutil
-
 import pytest
 
 import workbench as wb
@@ -60,7 +58,6 @@ def test_a_running_one_is_cancelled_and_leaves_nothing(model, tmp_path):
 
 @pytest.mark.soak
 def test_every_method_runs_and_is_loaded(model, tmp_path):
-    shutil.rmtree(tmp_path)
     tried = wb.try_methods("builtin", "all", tmp_path, evaluate_tokens=4096).wait(7200)
     table = tried.frame().set_index("label")
     failed = table[table["outcome"] != "done"]

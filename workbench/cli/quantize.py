@@ -65,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--floor", default="small", help="with --advise: none, unmeasurable, small (default) or any loss"
     )
+    parser.add_argument(
+        "--recipe",
+        metavar="SCHEME",
+        help="print a script for NVIDIA Model Optimizer (TensorRT-LLM) instead: fp8, nvfp4, awq; it is not run here",
+    )
     parser.add_argument("--list", action="store_true", help="list the methods and their parameters")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -73,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     """Quantise and print what came out; 1 if the job failed."""
     from workbench.jobs import JobFailed
     from workbench.quantizers import quantize
+    from workbench.quantizers.recipes import modelopt
     from workbench.trials import Choice
 
     if args.list:
@@ -80,6 +86,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.model:
         raise InvalidInput("give a model: builtin, a folder, or a hub id (`workbench quantize --list` for methods)")
+    if args.recipe:
+        print(modelopt(args.model, args.recipe, args.out or "quantised", texts=args.data or "calibration.txt"), end="")
+        return 0
     if args.advise:
         return _advise(args)
     words = args.method or ["awq"]

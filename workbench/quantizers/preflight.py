@@ -10,6 +10,7 @@ from typing import Any
 from workbench.errors import InvalidInput, MissingPart, UnsupportedModel
 from workbench.formats.kinds import Format
 from workbench.headers import Tensor, role
+from workbench.quality.measure import COMPARED
 from workbench.quantities import GIB, show_bytes
 from workbench.quantizers.registry import Method
 from workbench.quantizers.source import Source
@@ -93,7 +94,8 @@ def preflight(
     here = machine.describe(out)
     after = bytes_after(source, method, parameters)
     memory = memory_needed(source, method, parameters)
-    disk = after + SPARE_DISK + (method.scratch(source, parameters) if method.scratch else 0)
+    said = 4 * COMPARED * source.vocabulary  # the original's distributions, while the result is made
+    disk = after + said + SPARE_DISK + (method.scratch(source, parameters) if method.scratch else 0)
     short = []
     if memory > here.memory_available:
         short.append(f"about {show_bytes(memory)} of memory, {show_bytes(here.memory_available)} are free")

@@ -56,6 +56,13 @@ class Source:
         )
 
     @property
+    def vocabulary(self) -> int:
+        """Words of its output; 0 where the configuration does not say."""
+        text = self.config.get("text_config")
+        found = (text if isinstance(text, Mapping) else self.config).get("vocab_size")
+        return found if isinstance(found, int) and found > 0 else 0
+
+    @property
     def quantization(self) -> str:
         """How it is quantised already, or an empty text."""
         config = self.config.get("quantization_config") or self.config.get("compression_config")

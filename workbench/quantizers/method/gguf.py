@@ -24,7 +24,6 @@ from workbench.formats import GGUF, stored_bytes
 from workbench.formats.gguf_rules import DEFAULT
 from workbench.formats.gguf_types import TYPES, fitting
 from workbench.quality.llama_model import LlamaModel
-from workbench.quality.measure import COMPARED
 from workbench.quality.windows import WINDOW
 from workbench.quantities import show_count
 from workbench.quantizers.gguf_writer import fields, vocabulary
@@ -74,16 +73,15 @@ def _size(source: Source, parameters: Mapping[str, Any]) -> int:
 
 
 def _on_the_way(source: Source, parameters: Mapping[str, Any]) -> int:
-    """The file of floats, F32 where the model is measured so [bytes], and what the original said."""
+    """The file of floats, F32 where the model is measured so [bytes]."""
     from workbench.quantizers.preflight import WIDE_UP_TO
 
-    said = 4 * COMPARED * int(source.config.get("vocab_size") or 0)
-    return source.parameters * 4 + said if source.bytes <= WIDE_UP_TO else source.bytes + said
+    return source.parameters * 4 if source.bytes <= WIDE_UP_TO else source.bytes
 
 
 def _memory(source: Source, parameters: Mapping[str, Any]) -> int:
     """The file of floats, mapped while it is measured, and a window's scores; or one tensor in three forms [bytes]."""
-    scores = 3 * 4 * WINDOW * int(source.config.get("vocab_size") or 0)
+    scores = 3 * 4 * WINDOW * source.vocabulary
     largest = max(t.elements for t in source.tensors)
     return max(_on_the_way(source, parameters) + scores, 12 * largest)
 
