@@ -36,6 +36,21 @@ def test_mixtral_at_batch_16_reads_nearly_all_experts():
     assert found.value > 0.0185
 
 
+@pytest.mark.parametrize("engine", ["vllm", "tensorrt-llm", "sglang", "llama.cpp"])
+@pytest.mark.parametrize("card", ["H100 SXM", "B200", "L40S"])
+def test_an_offline_batch_spares_the_streaming_and_nothing_else(engine, card):
+    """A token takes less by what streaming costs each request of a step, and by no more."""
+    plan = wb.plan(LLAMA, card, engine=engine, max_model_len=2048, max_num_seqs=64)
+    k = overheads(engine, gpu(card))
+    for concurrency in (1, 64):
+        served, offline = (
+            plan.performance(wb.Workload(512, 256, concurrency, streamed=streamed)).tpot.value
+            for streamed in (True, False)
+        )
+        assert 0 <= served - offline <= 1.2 * concurrency * (k.request - k.offline_request) + 1e-9
+    assert served > offline
+
+
 def test_prefill_never_beats_the_flops():
     plan = wb.plan(LLAMA, "H100 SXM", max_model_len=8192)
     ttft = plan.performance(wb.Workload(8000, 10, 1)).ttft.value

@@ -89,6 +89,7 @@ def add_workload_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--osl-cv", type=float, default=0.0, help="spread of the output lengths")
     group.add_argument("--prefix-hit", type=float, default=0.0, help="share of the input that is cached, 0 to 1")
     group.add_argument("--acceptance", type=float, help="share of drafted tokens that are accepted, 0 to 1")
+    group.add_argument("--offline", action="store_true", help="a batch inside the engine's own process: no streaming")
 
 
 def workload(args: argparse.Namespace) -> Workload:
@@ -102,6 +103,7 @@ def workload(args: argparse.Namespace) -> Workload:
         osl_cv=args.osl_cv,
         prefix_hit=args.prefix_hit,
         acceptance=args.acceptance,
+        streamed=not args.offline,
     )
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import inspect
 import json
 import os
-import sys
 from typing import Any
 
-from workbench.cli.watching import watch
-from workbench.errors import InvalidInput, WorkbenchError
+from workbench.cli.watching import result_of
+from workbench.errors import InvalidInput
 
 HELP = "fine-tune a model on the answers of a served one"
 
@@ -59,7 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Distil and print what came out; 1 if the job failed."""
     from workbench.distillation import distill
-    from workbench.jobs import JobFailed
 
     key = None
     if args.api_key_env is not None:
@@ -71,17 +68,8 @@ def run(args: argparse.Namespace) -> int:
         args.teacher, args.prompts, args.student, args.out, teacher_model=args.teacher_model, api_key=key,
         answers=args.answers, revision=args.revision, download=args.download, overwrite=args.overwrite, **options,
     )  # fmt: skip
-    try:
-        watch(job)
-        result = job.wait()
-    except KeyboardInterrupt:
-        job.cancel()
-        print("cancelling; the answers stay, nothing else will be left", file=sys.stderr)
-        with contextlib.suppress(WorkbenchError):
-            job.wait()
-        raise
-    except JobFailed as error:
-        print(f"workbench: {error}", file=sys.stderr)
+    result = result_of(job, "the answers stay, nothing else will be left")
+    if result is None:
         return 1
     print(json.dumps(result, indent=2) if args.json else summary(result))
     return 0

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 import threading
 from typing import Any
 
-from workbench.cli.watching import watch
-from workbench.errors import InvalidInput, WorkbenchError
+from workbench.cli.watching import result_of
+from workbench.errors import InvalidInput
 from workbench.quantities import show_bytes
 
 HELP = "quantise a model into a folder that vLLM loads"
@@ -76,7 +75,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Quantise and print what came out; 1 if the job failed."""
-    from workbench.jobs import JobFailed
     from workbench.quantizers import quantize
     from workbench.quantizers.recipes import modelopt
     from workbench.trials import Choice
@@ -101,17 +99,8 @@ def run(args: argparse.Namespace) -> int:
         return _side_by_side(args, words, options)
     chosen = Choice.parse(words[0])
     job = quantize(args.model, chosen.method, args.out, **options, **{**chosen.parameters, **settings(args.set)})
-    try:
-        watch(job)
-        result = job.wait()
-    except KeyboardInterrupt:
-        job.cancel()
-        print("cancelling; nothing will be left", file=sys.stderr)
-        with contextlib.suppress(WorkbenchError):
-            job.wait()
-        raise
-    except JobFailed as error:
-        print(f"workbench: {error}", file=sys.stderr)
+    result = result_of(job, "nothing will be left")
+    if result is None:
         return 1
     print(json.dumps(result, indent=2) if args.json else summary(result))
     return 0

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from workbench.jobs import Job
+from workbench.errors import WorkbenchError
+from workbench.jobs import Job, JobFailed
+
+
+def result_of(job: Job, stays: str) -> Any:
+    """Watch a job to its end and return its result; None if it failed, which is told.
+
+    Parameters
+    ----------
+    stays : str
+        What a cancelled one leaves, for people: "nothing will be left".
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Once the job is over.
+    """
+    try:
+        watch(job)
+        return job.wait()
+    except KeyboardInterrupt:
+        job.cancel()
+        print(f"cancelling; {stays}", file=sys.stderr)
+        with contextlib.suppress(WorkbenchError):
+            job.wait()
+        raise
+    except JobFailed as error:
+        print(f"workbench: {error}", file=sys.stderr)
+        return None
 
 
 def watch(job: Job) -> None:

@@ -74,6 +74,17 @@ def preset(scheme: str, parameters: Mapping[str, Any], **more: Any) -> Any:
     return rounding(parameters, targets="Linear", scheme=scheme, **more)
 
 
+def by_preset(scheme: str) -> Callable[..., None]:
+    """A method's ``quantize`` that rounds in one of the library's presets, with calibration text where it is given."""
+
+    def quantize(
+        source: Path, out: Path, parameters: dict[str, Any], samples: list[list[int]], tell: Callable[..., None]
+    ) -> None:
+        oneshot(source, out, preset(scheme, parameters), tell, samples, parameters)
+
+    return quantize
+
+
 def integer_groups(bits: int, group_size: int, symmetric: bool) -> dict[str, Any]:
     """``config_groups`` of integer weights: scales by group, or by channel where ``group_size`` is not above 0."""
     from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme

@@ -12,9 +12,8 @@ gate and up).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from workbench.formats.named import FP8_BLOCK
@@ -53,9 +52,4 @@ METHOD = Method(
     ),
 )
 
-
-def quantize(
-    source: Path, out: Path, parameters: dict[str, Any], samples: list[list[int]], tell: Callable[..., None]
-) -> None:
-    """Quantise ``source`` into ``out`` (inside the environment); ``samples`` is empty."""
-    compressed.oneshot(source, out, compressed.preset("FP8_BLOCK", parameters), tell)
+quantize = compressed.by_preset("FP8_BLOCK")

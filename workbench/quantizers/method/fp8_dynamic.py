@@ -10,10 +10,7 @@ llm-compressor 0.14: preset scheme ``FP8_DYNAMIC`` of ``QuantizationModifier``. 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from workbench.formats.named import FP8_CHANNEL
 from workbench.quality.torch_model import load
@@ -41,9 +38,4 @@ METHOD = Method(
     ),
 )
 
-
-def quantize(
-    source: Path, out: Path, parameters: dict[str, Any], samples: list[list[int]], tell: Callable[..., None]
-) -> None:
-    """Quantise ``source`` into ``out`` (inside the environment); ``samples`` is empty."""
-    compressed.oneshot(source, out, compressed.preset("FP8_DYNAMIC", parameters), tell)
+quantize = compressed.by_preset("FP8_DYNAMIC")

@@ -8,10 +8,7 @@ llm-compressor 0.14: preset scheme ``FP8`` of ``QuantizationModifier``. vLLM 0.3
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from workbench.formats.named import FP8_TENSOR
 from workbench.quality.torch_model import load
@@ -42,9 +39,4 @@ METHOD = Method(
     ),
 )
 
-
-def quantize(
-    source: Path, out: Path, parameters: dict[str, Any], samples: list[list[int]], tell: Callable[..., None]
-) -> None:
-    """Quantise ``source`` into ``out`` (inside the environment)."""
-    compressed.oneshot(source, out, compressed.preset("FP8", parameters), tell, samples, parameters)
+quantize = compressed.by_preset("FP8")

@@ -11,10 +11,6 @@ capabilities).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 from workbench.formats.named import MXFP4
 from workbench.quantizers import compressed
 from workbench.quantizers.compressed import load
@@ -41,9 +37,4 @@ METHOD = Method(
     ),
 )
 
-
-def quantize(
-    source: Path, out: Path, parameters: dict[str, Any], samples: list[list[int]], tell: Callable[..., None]
-) -> None:
-    """Quantise ``source`` into ``out`` (inside the environment); ``samples`` is empty."""
-    compressed.oneshot(source, out, compressed.preset("MXFP4", parameters), tell)
+quantize = compressed.by_preset("MXFP4")

@@ -8,10 +8,6 @@ llm-compressor 0.14: preset scheme ``NVFP4`` of ``QuantizationModifier``. vLLM 0
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 from workbench.formats.named import NVFP4
 from workbench.quantizers import compressed
 from workbench.quantizers.compressed import load
@@ -41,9 +37,4 @@ METHOD = Method(
     ),
 )
 
-
-def quantize(
-    source: Path, out: Path, parameters: dict[str, Any], samples: list[list[int]], tell: Callable[..., None]
-) -> None:
-    """Quantise ``source`` into ``out`` (inside the environment)."""
-    compressed.oneshot(source, out, compressed.preset("NVFP4", parameters), tell, samples, parameters)
+quantize = compressed.by_preset("NVFP4")

@@ -10,10 +10,6 @@ llm-compressor 0.14: preset scheme ``NVFP4A16`` of ``QuantizationModifier``. vLL
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 from workbench.formats.named import NVFP4_WEIGHT_ONLY
 from workbench.quantizers import compressed
 from workbench.quantizers.compressed import load
@@ -40,9 +36,4 @@ METHOD = Method(
     ),
 )
 
-
-def quantize(
-    source: Path, out: Path, parameters: dict[str, Any], samples: list[list[int]], tell: Callable[..., None]
-) -> None:
-    """Quantise ``source`` into ``out`` (inside the environment); ``samples`` is empty."""
-    compressed.oneshot(source, out, compressed.preset("NVFP4A16", parameters), tell)
+quantize = compressed.by_preset("NVFP4A16")
