@@ -44,12 +44,13 @@ sys.exit(7)
 """
 
 
-def marked(mark: str) -> list[psutil.Process]:
-    """Living processes with `mark` on their command line, this test aside."""
+def marked(mark: str, besides: str | None = None) -> list[psutil.Process]:
+    """Living processes with `mark` on their command line, and with `besides` too if given; this test aside."""
     found = []
     for process in psutil.process_iter():
         try:
-            if mark in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
+            words = process.cmdline()
+            if mark in words and besides in (None, *words) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:
             continue
@@ -199,7 +200,7 @@ def test_killed_owner_takes_all_along(tmp_path, mark, zoo, how, monkeypatch):
     assert psutil.pid_exists(leader)
     owner.kill()
     owner.wait()
-    copies = [p for p in marked(mark) if "-c" in p.cmdline() and how == "forks" and OWNER in p.cmdline()]
+    copies = marked(mark, besides=OWNER) if how == "forks" else []
     assert len(copies) == (1 if how == "forks" else 0)
     until(lambda: set(marked(mark)) <= set(copies))
     for copy in copies:

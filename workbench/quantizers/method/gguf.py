@@ -73,10 +73,12 @@ def _size(source: Source, parameters: Mapping[str, Any]) -> int:
 
 
 def _on_the_way(source: Source, parameters: Mapping[str, Any]) -> int:
-    """The file of floats, F32 where the model is measured so [bytes]."""
+    """The file of floats, F32 where the model is measured so, and the words in it, rather too many [bytes]."""
     from workbench.quantizers.preflight import WIDE_UP_TO
 
-    return source.parameters * 4 if source.bytes <= WIDE_UP_TO else source.bytes
+    floats = source.parameters * 4 if source.bytes <= WIDE_UP_TO else source.bytes
+    # A piece takes its letters and 16 bytes (length, kind, score), a merge no more than in tokenizer.json.
+    return floats + (source.folder / "tokenizer.json").stat().st_size + 16 * source.vocabulary
 
 
 def _memory(source: Source, parameters: Mapping[str, Any]) -> int:
