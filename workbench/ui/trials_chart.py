@@ -63,7 +63,7 @@ def figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     made.add_scatter(
         x=[row["bytes"] / scale for row in rows],
         y=[max(row["kl_divergence"], foot) for row in rows],
-        text=[row["label"].replace("gguf:type=", "") for row in rows],
+        text=_names([row["label"] for row in rows]),
         customdata=[_hover(row) for row in rows],
         hovertemplate="%{customdata}<extra></extra>",
         mode="markers+text",
@@ -90,6 +90,20 @@ def figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
         }
     )  # fmt: skip
     return made
+
+
+def _names(labels: Sequence[str]) -> list[str]:
+    """What stands at the points: the method, and what sets it apart only where it was tried more than once.
+
+    >>> _names(["gptq:bits=8", "awq:q_group_size=32", "awq:q_group_size=64"])
+    ['gptq', 'awq 32', 'awq 64']
+    """
+    methods = [label.partition(":")[0] for label in labels]
+    values = [" ".join(part.partition("=")[2] for part in label.partition(":")[2].split(",")) for label in labels]
+    return [
+        f"{method} {value}".strip() if methods.count(method) > 1 else method
+        for method, value in zip(methods, values, strict=True)
+    ]
 
 
 def _unit(sizes: Sequence[float]) -> tuple[float, str]:

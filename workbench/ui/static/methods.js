@@ -71,6 +71,7 @@ function panel(root, model) {
   const cancel = h("button", { type: "button", class: "wb-button wb-quiet", onclick: () => ask("cancel") }, "Cancel all");
   const general = h("p", { class: "wb-problem wb-general", role: "alert", hidden: true });
   const steps = h("ul", { class: "wb-trying", "aria-live": "polite" });
+  const told = h("p", { class: "wb-hint" }, "Measured on held-out text, the smallest first. ★: nothing tried is both smaller and nearer to the original.");
   const result = h("div", { class: "wb-scroll", tabindex: "0", role: "region", "aria-label": "What was tried" });
   const words = h("div");
   const python = code("The same in Python");
@@ -79,7 +80,7 @@ function panel(root, model) {
       "div",
       { class: "wb-columns" },
       h("form", { class: "wb-card wb-choices", "aria-label": "What to try", onsubmit: (event) => event.preventDefault() }, fields.model, fields.gpu, advice, h("h3", {}, "Methods"), list, sizes, load, h("details", { class: "wb-more" }, h("summary", {}, "Folder and calibration"), fields.folder, fields.data)),
-      h("section", { class: "wb-card", "aria-label": "Methods tried" }, h("div", { class: "wb-panelhead" }, h("h2", {}, "Methods side by side")), general, h("div", { class: "wb-buttons" }, start, cancel), steps, result, words, python),
+      h("section", { class: "wb-card", "aria-label": "Methods tried" }, h("div", { class: "wb-panelhead" }, h("h2", {}, "Methods side by side")), general, h("div", { class: "wb-buttons" }, start, cancel), steps, told, result, words, python),
     ),
   );
 
@@ -122,7 +123,7 @@ function panel(root, model) {
 
   const showRows = () => {
     const rows = model.get("rows").filter((row) => row.outcome === "done");
-    result.hidden = !rows.length;
+    result.hidden = told.hidden = !rows.length;
     const measured = rows.filter((row) => row.kl_divergence != null);
     result.replaceChildren(
       table(
@@ -137,7 +138,7 @@ function panel(root, model) {
           { title: "", cell: (row) => h("button", { type: "button", class: "wb-button wb-quiet", "aria-label": `Serve ${row.title}`, onclick: () => ask("pick", { word: row.label }) }, "Serve") },
         ],
         rows,
-        { caption: "Measured on held-out text, the smallest first. ★: nothing tried is both smaller and nearer to the original.", className: "wb-tried" },
+        { className: "wb-tried" },
       ),
     );
     words.replaceChildren(...(measured.length && model.get("picked") ? [h("p", { class: "wb-hint", role: "status" }, `To be served: ${model.get("picked")}`)] : []));
