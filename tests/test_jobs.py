@@ -369,7 +369,7 @@ def test_building_the_environment_is_the_first_stage(worker, tmp_path, monkeypat
 
 
 def test_old_job_folders_are_forgotten(worker, monkeypatch):
-    monkeypatch.setattr(jobs, "_KEPT", 3)
+    monkeypatch.setattr(jobs.job, "_KEPT", 3)
     for _ in range(5):
         jobs.start("one", worker, {}, None).wait(60)
     assert len(list((environments.cache_root() / "jobs").iterdir())) == 3

@@ -1,19 +1,10 @@
-"""Long work as jobs: a process in an environment, with progress, cancel, and a whole result or none.
-
->>> job = start("quantise", "workbench.quantizers.worker", {...}, "quantize", out)     # doctest: +SKIP
->>> job.status, job.progress                                                            # doctest: +SKIP
-('running', Progress(fraction=0.4, stage='calibrating', detail='layer 2 of 4', seconds_left=None))
->>> job.wait()                                                                          # doctest: +SKIP
-
-How a worker is written is in :mod:`workbench.worker`.
-"""
+"""One job: its thread prepares, waits for its turn, runs the worker and keeps what comes of it."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
 import json
-import os
 import platform
 import shutil
 import sys
@@ -26,12 +17,12 @@ from typing import Any, Literal
 
 from workbench import __version__, environments
 from workbench.environments.build import clean_environ, installed
-from workbench.errors import InvalidInput, MissingPart, WorkbenchError
+from workbench.errors import InvalidInput, WorkbenchError
+from workbench.jobs import messages, target
+from workbench.jobs.queue import Queue
 from workbench.processes import Supervised
 from workbench.progress import Progress
 from workbench.worker import CANNOT_TELL
-
-__all__ = ["Job", "JobCancelled", "JobFailed", "Prepare", "Progress", "jobs", "start"]
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
@@ -40,7 +31,7 @@ Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 Prepare = Callable[[Callable[[Progress], None], threading.Event], Mapping[str, Any] | None]
 
 PROVENANCE = "workbench.json"
-_WORKER = Path(__file__).with_name("worker.py")
+_WORKER = Path(__file__).parents[1] / "worker.py"
 _KEPT = 100  # job folders (request, messages, log) kept in the cache
 
 
@@ -52,34 +43,7 @@ class JobCancelled(WorkbenchError):
     """The job was cancelled; nothing of it is left."""
 
 
-class _Queue:
-    """Where heavy jobs wait: their workers run one at a time, for a machine has one GPU, or one CPU, to give."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.jobs: list[Job] = []
-
-    def enter(self, job: Job) -> None:
-        with self.lock:
-            if job not in self.jobs:
-                self.jobs.append(job)
-
-    def await_turn(self, job: Job) -> None:
-        self.enter(job)
-        while True:
-            with self.lock:
-                first = self.jobs[0]
-            if first is job:
-                return
-            job._tell(Progress(None, "waiting", f"for {first.name}"))  # raises when cancelled
-            first._over.wait(0.2)
-
-    def leave(self, job: Job) -> None:
-        with self.lock, contextlib.suppress(ValueError):
-            self.jobs.remove(job)
-
-
-_queue = _Queue()
+_queue = Queue()
 _known: list[Job] = []
 _inside = threading.local()  # .job is the job whose thread this is
 
@@ -105,6 +69,8 @@ class Job:
         Where its request, messages and log lie.
     seconds : float
         How long it has run [s], from its turn to its end.
+    over : threading.Event
+        Set at its end.
     """
 
     def __init__(
@@ -129,19 +95,17 @@ class Job:
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
         self.folder = environments.cache_root() / "jobs" / f"{stamp}-{uuid.uuid4().hex[:4]}"
         self._worker, self._request, self._environment = worker, request, environment
-        self._overwrite, self._heavy, self._prepare = overwrite, heavy, prepare
+        self.overwrite, self._heavy, self._prepare = overwrite, heavy, prepare
         self._provenance, self._variables = provenance, variables
         parent: Job | None = getattr(_inside, "job", None)
         # A job within a job's preparation ends with it.
         self._cancel: threading.Event = parent._cancel if parent else threading.Event()
         self._observers: list[Callable[[Job], None]] = []
-        self._over = threading.Event()
+        self.over = threading.Event()
         self._began = self._ended = 0.0
         self._failure: WorkbenchError | None = None
         # Preparing takes no turn, so that a job within it gets one; what is ready queues in the order it came.
         self._prepares = prepare is not None or not (environment is None or environments.get(environment).built)
-        if heavy and not self._prepares:
-            _queue.enter(self)
         self._thread = threading.Thread(target=self._run, name=f"job {name}", daemon=True)
 
     def __repr__(self) -> str:
@@ -167,6 +131,21 @@ class Job:
             return ""
         return text if last is None else "\n".join(text.splitlines()[-last:] if last > 0 else [])
 
+    def start(self) -> None:
+        """Begin, in a thread of its own.
+
+        Raises
+        ------
+        InvalidInput
+            Another job is making the same target.
+        """
+        if self.out is not None and any(job.out == self.out and not job.over.is_set() for job in _known):
+            raise InvalidInput(f"another job is making {self.out}; wait for it or choose another folder")
+        _known.append(self)
+        if self._heavy and not self._prepares:
+            _queue.enter(self)
+        self._thread.start()
+
     def cancel(self) -> None:
         """Ask it to stop; returns at once. After :meth:`wait` neither process nor file of it is left."""
         self._cancel.set()
@@ -188,7 +167,7 @@ class Job:
         TimeoutError
             It still runs after `timeout`.
         """
-        if not self._over.wait(timeout):
+        if not self.over.wait(timeout):
             raise TimeoutError(f"{self.name} still runs after {timeout:g} s")
         if self._failure is not None:
             raise self._failure
@@ -256,7 +235,7 @@ class Job:
                 self.progress = Progress(self.progress.fraction, status, self.progress.stage)
             _queue.leave(self)
             self.status = status
-            self._over.set()
+            self.over.set()
             self._notify()
 
     def _begin(self) -> None:
@@ -271,11 +250,11 @@ class Job:
         if self._prepare is not None:
             self._request |= self._prepare(self._tell, self._cancel) or {}
         if self._heavy:
-            _queue.await_turn(self)
+            _queue.await_turn(self, lambda first: self._tell(Progress(None, "waiting", f"for {first.name}")))
         self._begin()
         request = self.folder / "request.json"
         request.write_text(json.dumps(self._request, indent=2), encoding="utf-8")
-        with _scratch(self.out) as scratch:
+        with target.Scratch(self.out) as scratch:
             started = _now()
             command = [str(python), str(_WORKER), self._worker, str(request), str(scratch or "")]
             said = self._supervise(command, variables, scratch)
@@ -296,9 +275,9 @@ class Job:
                 "finished": _now(),
                 "seconds": round(said["seconds"], 3),
             }
-            _write(scratch / PROVENANCE, json.dumps(made, indent=2, default=str) + "\n")
+            target.write(scratch / PROVENANCE, json.dumps(made, indent=2, default=str) + "\n")
             self._tell(Progress(1.0, "keeping the result"))  # the last moment to cancel
-            _put(scratch, self.out, self._overwrite)
+            target.put(scratch, self.out, self.overwrite)
             return result
 
     def _ready_environment(self) -> tuple[Path, dict[str, str], dict[str, Any]]:
@@ -314,21 +293,21 @@ class Job:
 
     def _supervise(self, command: list[str], variables: dict[str, str], scratch: Path | None) -> dict[str, Any]:
         """Run the worker, follow its messages, and return the one that holds the result."""
-        messages = self.folder / "messages.jsonl"
-        messages.touch()
-        environ = {**variables, "WORKBENCH_MESSAGES": str(messages)}
+        channel = self.folder / "messages.jsonl"
+        channel.touch()
+        environ = {**variables, "WORKBENCH_MESSAGES": str(channel)}
         # Libraries leave logs and caches where they run: here they are in nobody's way, and go with the folder.
         process = Supervised(command, env=environ, log=self.log_path, scratch=scratch, cwd=self.folder)
         said: dict[str, Any] = {}
         try:
-            with messages.open(encoding="utf-8") as file:
+            with channel.open(encoding="utf-8") as file:
                 code: int | None = None
                 while code is None:
                     with contextlib.suppress(TimeoutError):
                         code = process.wait(0.1)
-                    if news := _read_messages(file):
+                    if news := messages.news(file):
                         said |= news
-                    self._tell(_progress(said.get("progress"), self.progress))
+                    self._tell(messages.progress(said.get("progress"), self.progress))
         finally:
             process.terminate(grace=5)
         if code == 0 and "result" in said:
@@ -350,33 +329,6 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _read_messages(file: Any) -> dict[str, Any]:
-    """The newest message of each kind; half a line is left for the next time."""
-    news: dict[str, Any] = {}
-    while True:
-        place = file.tell()
-        line = file.readline()
-        if not line.endswith("\n"):
-            file.seek(place)
-            return news
-        with contextlib.suppress(ValueError):
-            message = json.loads(line)
-            if isinstance(message, dict):
-                news |= message
-
-
-def _progress(facts: Any, before: Progress) -> Progress:
-    if not isinstance(facts, dict):
-        return before
-    fraction, left = facts.get("fraction"), facts.get("seconds_left")
-    return Progress(
-        min(1.0, max(0.0, float(fraction))) if isinstance(fraction, int | float) else None,
-        str(facts.get("stage", "")),
-        str(facts.get("detail", "")),
-        float(left) if isinstance(left, int | float) else None,
-    )
-
-
 def _forget_old(folder: Path) -> None:
     """Keep the newest job folders; their names begin with their time."""
     running = {job.folder for job in _known if job.status in ("queued", "running")}
@@ -384,168 +336,6 @@ def _forget_old(folder: Path) -> None:
     for path in old:
         if path not in running:
             shutil.rmtree(path, ignore_errors=True)
-
-
-class _scratch:
-    """A folder beside the target that does not outlive the ``with`` block; neither do parents made for it."""
-
-    def __init__(self, out: Path | None) -> None:
-        self.out = out
-        self.made: list[Path] = []
-        self.folder: Path | None = None
-
-    def __enter__(self) -> Path | None:
-        if self.out is None:
-            return None
-        missing, place = [], self.out.parent
-        while not place.exists():
-            missing.append(place)
-            place = place.parent
-        for place in reversed(missing):
-            place.mkdir(exist_ok=True)
-            self.made.insert(0, place)
-        self.folder = self.out.with_name(f".{self.out.name[:100]}.{uuid.uuid4().hex[:8]}.partial")
-        self.folder.mkdir()
-        return self.folder
-
-    def __exit__(self, *_: object) -> None:
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        for place in self.made:
-            with contextlib.suppress(OSError):  # not empty: the result is in it
-                place.rmdir()
-
-
-def _write(file: Path, text: str) -> None:
-    with file.open("w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-
-
-def _put(scratch: Path, out: Path, overwrite: bool) -> None:
-    """Rename the finished folder to its target; an old one makes way only now."""
-    old = scratch.with_suffix(".old")
-    if os.path.lexists(out):
-        if not overwrite:
-            raise InvalidInput(f"{out} appeared while the job ran; it was left alone and the result dropped")
-        os.rename(out, old)
-    try:
-        os.rename(scratch, out)
-    except OSError:
-        if os.path.lexists(old):
-            os.rename(old, out)
-        raise
-    if old.is_dir() and not old.is_symlink():
-        shutil.rmtree(old, ignore_errors=True)
-    elif os.path.lexists(old):
-        old.unlink()
-    handle = os.open(out.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def start(
-    name: str,
-    worker: str | Path,
-    request: Mapping[str, Any],
-    environment: str | None,
-    out: str | Path | None = None,
-    *,
-    overwrite: bool = False,
-    heavy: bool = True,
-    prepare: Prepare | None = None,
-    provenance: Mapping[str, Any] | None = None,
-    variables: Mapping[str, str] | None = None,
-    disk_bytes: int = 0,
-) -> Job:
-    """Start a job and return at once.
-
-    Parameters
-    ----------
-    name : str
-        What people see.
-    worker : str or Path
-        The worker: a file, or a module of this package by its dotted name, with a function
-        ``work(request, worker)`` (see :mod:`workbench.worker`).
-    request : mapping
-        What the worker is asked; anything JSON can hold.
-    environment : str or None
-        The environment whose Python runs it, built first if it is missing; None for this Python.
-    out : path, optional
-        Folder that the result becomes: the worker fills a temporary folder beside it, which is renamed when
-        all is done. On failure, cancel or death of this process nothing is left.
-    overwrite : bool
-        Whether an `out` that exists is replaced, at the very end; otherwise it is refused at once.
-    heavy : bool
-        Whether its worker waits until no other heavy job's worker of this process runs.
-    prepare : callable, optional
-        Runs in the job's thread once the environment is ready, as a stage of its own (a download, the
-        built-in model); what it returns is added to the request. See :data:`Prepare`.
-    provenance : mapping, optional
-        Added to ``workbench.json`` in the result (method, parameters, source ...).
-    variables : mapping, optional
-        Environment variables for the worker.
-    disk_bytes : int
-        Free space to ask for beside `out` before starting [B].
-
-    Returns
-    -------
-    Job
-
-    Raises
-    ------
-    InvalidInput
-        `out` exists, lies nowhere one may write, or is being made by another job; the request is not JSON.
-    MissingPart
-        There is no such worker, or not enough disk.
-    UnknownName
-        There is no such environment.
-    """
-    if environment is not None:
-        environments.get(environment)
-    if isinstance(worker, Path) or worker.endswith(".py"):
-        worker = str(Path(worker).absolute())
-        if not Path(worker).is_file():
-            raise MissingPart(f"there is no worker at {worker}; reinstall llm-workbench")
-    try:
-        copy: dict[str, Any] = json.loads(json.dumps(dict(request)))
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"the request of {name} cannot be written as JSON: {error}") from None
-    target = None if out is None else _check_target(Path(out).expanduser().absolute(), overwrite, disk_bytes)
-    job = Job(
-        name,
-        worker,
-        copy,
-        environment,
-        target,
-        overwrite=overwrite,
-        heavy=heavy,
-        prepare=prepare,
-        provenance=dict(provenance or {}),
-        variables=dict(variables or {}),
-    )
-    _known.append(job)
-    job._thread.start()
-    return job
-
-
-def _check_target(out: Path, overwrite: bool, disk_bytes: int) -> Path:
-    if os.path.lexists(out) and not overwrite:
-        raise InvalidInput(f"{out} exists; choose another folder or allow it to be overwritten")
-    if any(job.out == out and job.status in ("queued", "running") for job in _known):
-        raise InvalidInput(f"another job is making {out}; wait for it or choose another folder")
-    place = out.parent
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise InvalidInput(f"{place} is not a folder that can be written to; choose another target than {out}")
-    free = shutil.disk_usage(place).free
-    if free < disk_bytes:
-        raise MissingPart(f"{out} needs {disk_bytes / 1e9:.1f} GB and {place} has {free / 1e9:.1f} GB free: make room")
-    return out
 
 
 def jobs() -> list[Job]:
