@@ -1,0 +1,133 @@
+"""Results of loads kept as files: one JSON each, and a table with the columns of serving benchmarks.
+
+The table is what ``workbench validate latency`` and ``workbench calibrate latency`` read. A load at a rate has no
+concurrency, which is what a row states, so it is kept as JSON only.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from workbench.benchmark.load import LoadResult
+from workbench.errors import InvalidInput
+
+#: Columns of a serving benchmark, in order.
+COLUMNS = (
+    "engine", "config", "engine_version", "model", "quant", "gpu", "n_gpu", "tp", "pp", "ep_dp", "isl", "osl",
+    "concurrency", "source", "notes", "ttft_ms", "tpot_ms",
+)  # fmt: skip
+TABLE = "serving_latency.csv"
+_RESULT = "load-"
+#: A Deployment's word for an engine -> how benchmarks write it.
+_ENGINES = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM", "tgi": "TGI"}
+
+
+def row(result: LoadResult) -> dict[str, str] | None:
+    """A result as a row of measurements: means of TTFT and TPOT [ms] at the lengths that really came.
+
+    Returns
+    -------
+    dict or None
+        None for what such a row cannot state: a load at a rate, answers of a single token, a model nobody named.
+    """
+    level, target = result.level, result.target
+    if level.concurrency is None or result.tpot is None or not target.config or not target.gpu:
+        return None
+    parts = [
+        f"{result.completed} requests, {level.warmups} warm-ups, seed {level.seed}",
+        f"{result.failed} failed" if result.failed else "",
+        f"prefix_hit={result.served.prefix_hit:.3f}" if result.served and result.served.prefix_hit else "",
+        f"cores={result.tool.machine.get('cores')}" if target.gpu == "cpu" else "",
+        f"measured {result.tool.started[:10]}",
+    ]
+    data = target.data_parallel_size
+    cells = {
+        "engine": _ENGINES.get(target.engine, target.engine),
+        "config": target.config,
+        "engine_version": target.engine_version,
+        "model": target.model,
+        "quant": target.quant,
+        "gpu": target.gpu,
+        "n_gpu": target.n_gpu,
+        "tp": target.tensor_parallel_size,
+        "pp": target.pipeline_parallel_size,
+        "ep_dp": f"attn_dp={data} moe_tp=1 moe_ep=1" if data > 1 else "",
+        "isl": round(result.isl),
+        "osl": round(result.osl),
+        "concurrency": level.concurrency,
+        "source": f"workbench bench, {result.tool.name} {result.tool.version}",
+        "notes": "; ".join(part for part in parts if part),
+        "ttft_ms": f"{result.ttft.mean * 1e3:.4f}",
+        "tpot_ms": f"{result.tpot.mean * 1e3:.4f}",
+    }
+    return {name: str(cells[name]) for name in COLUMNS}
+
+
+def keep(results: Sequence[LoadResult], folder: str | Path) -> Path:
+    """Add results to a folder: a JSON file each, and the table of all that the folder holds.
+
+    Returns
+    -------
+    Path
+        The table; it exists only if a result of the folder can be a row of it.
+
+    Raises
+    ------
+    InvalidInput
+        If the folder cannot be written, or holds a damaged result.
+    """
+    place = Path(folder).expanduser()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for result in results:
+            # In the order they were measured, and never over an older one.
+            stamp = result.tool.started.replace(":", "").replace("-", "").replace("+0000", "")
+            number = 1
+            while (file := place / f"{_RESULT}{stamp}-{number:04}.json").exists():
+                number += 1
+            _write(file, json.dumps(result.to_json(), indent=2) + "\n")
+        rows = [made for each in read(place) if (made := row(each)) is not None]
+        table = place / TABLE
+        if rows:
+            text = io.StringIO()
+            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+            _write(table, text.getvalue())
+        return table
+    except OSError as error:
+        raise InvalidInput(f"{place} cannot be written: {error.strerror or error}") from error
+
+
+def read(folder: str | Path) -> list[LoadResult]:
+    """The results that a folder holds, oldest first.
+
+    Raises
+    ------
+    InvalidInput
+        If one of them is damaged.
+    """
+    found = []
+    for path in sorted(Path(folder).expanduser().glob(f"{_RESULT}*.json")):
+        try:
+            found.append(LoadResult.from_json(json.loads(path.read_text(encoding="utf-8"))))
+        except OSError as error:
+            raise InvalidInput(f"{path} cannot be read: {error.strerror}") from error
+        except ValueError as error:  # not JSON, or not a result
+            raise InvalidInput(f"{path} is not the result of a benchmark: {error}") from error
+    return sorted(found, key=lambda result: result.tool.started)
+
+
+def _write(path: Path, text: str) -> None:
+    """A file whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
