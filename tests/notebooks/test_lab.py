@@ -188,7 +188,14 @@ def test_three_methods_are_chosen_run_and_one_is_cancelled(jupyter: Jupyter, chr
     assert run_all(page, jupyter.folder / "methods.ipynb", 120) == []
     methods = page.locator(".wb-methods")
     methods.get_by_label("FP8, weights and activations, scales at run time").check()
-    methods.get_by_label("W4A16, rounded to the nearest").check()
+    own = page.get_by_label("A method with parameters of your own")
+    own.fill("w4a16_rtn:group_size=63")
+    own.press("Tab")
+    expect(page.get_by_text("group_size is 63")).to_be_visible()
+    own.fill("w4a16_rtn:group_size=64")
+    own.press("Tab")
+    expect(methods.get_by_label("W4A16, rounded to the nearest (group_size 64)")).to_be_checked()
+    expect(own).to_have_value("")
     page.get_by_label("Start each result in the engines it is for").uncheck()
     page.get_by_role("button", name="Try these 3").click()
     # The first is AWQ, which takes longest: it is cancelled once it runs.
@@ -202,7 +209,7 @@ def test_three_methods_are_chosen_run_and_one_is_cancelled(jupyter: Jupyter, chr
     page.get_by_role("button", name=re.compile("^Serve FP8")).click()
     expect(page.get_by_text("To be served:")).to_contain_text("fp8_dynamic")
     kept = {p.name for p in (jupyter.folder / "trials").iterdir()}
-    assert kept == {"trials.json", "fp8_dynamic", "w4a16_rtn"}
+    assert kept == {"trials.json", "fp8_dynamic", "w4a16_rtn-group_size-64"}
     assert visit.errors == []
     assert visit.elsewhere() == []
     page.close()

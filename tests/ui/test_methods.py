@@ -72,6 +72,23 @@ def test_what_cannot_be_chosen_is_told_at_its_field(model, tmp_path, change, say
     assert says in panel.problems[field]
 
 
+def test_parameters_of_ones_own_are_added_and_checked_before_anything_runs(model, tmp_path):
+    panel = MethodsPanel(model, ["fp8_dynamic"], tmp_path / "tried")
+    usual = len(panel.preflight)
+    panel.add("awq:q_group_size=64, w_bit=4")
+    assert panel.choice["methods"] == ["fp8_dynamic", "awq:q_group_size=64"]
+    assert len(panel.preflight) == usual + 1
+    assert panel.preflight[-1]["bytes"] > 0
+    assert {"name": "q_group_size", "default": "128"}.items() <= panel.preflight[-1]["parameters"][1].items()
+    with pytest.raises(traitlets.TraitError, match="chosen already"):
+        panel.add("awq:q_group_size=64")
+    panel._asked(None, {"action": "add", "arguments": {"word": "awq:q_group_size=7"}}, None)
+    assert "q_group_size" in panel.problems["methods"]
+    assert panel.choice["methods"] == ["fp8_dynamic", "awq:q_group_size=64"]
+    panel.choice = {"gpu": "L40S"}
+    assert panel.preflight[-1]["word"] == "awq:q_group_size=64"  # what is chosen stays in the list
+
+
 def test_what_was_tried_another_day_is_shown(model, tmp_path):
     tried = open_folder(tmp_path / "tried")
     tried.add(Trial(Choice("awq"), "done", "", result(500, 0.05, "/made/awq")))

@@ -252,6 +252,7 @@ def summary(result: dict[str, Any]) -> str:
 
 def _print_methods(as_json: bool) -> None:
     from workbench.quantizers import methods
+    from workbench.trials.choice import shown
 
     if as_json:
         print(json.dumps({id: _described(m) for id, m in methods().items()}, indent=2))
@@ -261,7 +262,7 @@ def _print_methods(as_json: bool) -> None:
         if m.note:
             print(f"  {m.note}")
         for p in m.parameters:
-            print(f"  --set {p.name}={_shown(p.default)}")
+            print(f"  --set {p.name}={shown(p.default)}")
             print(f"      {p.doc} Accepts {p.accepts()}.")
 
 
@@ -287,9 +288,3 @@ def _described(m: Any) -> dict[str, Any]:
             for p in m.parameters
         ],
     }
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(value)
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -53,7 +53,7 @@ class Choice:
         """As it is written on a command line, and what it is known by."""
         if not self.parameters:
             return self.method
-        told = ",".join(f"{name}={_shown(value)}" for name, value in sorted(self.parameters.items()))
+        told = ",".join(f"{name}={shown(value)}" for name, value in sorted(self.parameters.items()))
         return f"{self.method}:{told}"
 
     @property
@@ -69,7 +69,7 @@ class Choice:
     @property
     def title(self) -> str:
         """As people read it."""
-        told = ", ".join(f"{name} {_shown(value)}" for name, value in sorted(self.parameters.items()))
+        told = ", ".join(f"{name} {shown(value)}" for name, value in sorted(self.parameters.items()))
         return find(self.method).title + (f" ({told})" if told else "")
 
     @property
@@ -102,7 +102,12 @@ class Choice:
         return cls(method, given)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A parameter's value as it is written on a command line.
+
+    >>> shown(None), shown(True), shown(["lm_head", "gate"])
+    ('none', 'true', 'lm_head,gate')
+    """
     if isinstance(value, list):
         return ",".join(value)
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,9 +11,9 @@ import traitlets
 from workbench import cpu, hardware
 from workbench.architecture import Model
 from workbench.errors import InvalidInput, UnknownName, UnsupportedModel, WorkbenchError
-from workbench.quantizers import check, find, source_folder
+from workbench.quantizers import check, source_folder
 from workbench.trials import Choice, Series, Trials, every, open_folder, try_methods, which_method
-from workbench.trials.choice import read
+from workbench.trials.choice import read, shown
 from workbench.ui.panel import Panel, Refused, Throttle, sentence
 
 #: Rows of the table of results: name in ``Trials.frame()``.
@@ -64,7 +64,12 @@ class MethodsPanel(Panel):
     script = "methods.js"
     style = "methods.css"
     from_page: ClassVar[frozenset[str]] = frozenset({"choice"})
-    actions: ClassVar[dict[str, str]] = {"start": "start", "cancel": "cancel", "pick": "pick"}
+    actions: ClassVar[dict[str, str]] = {
+        "start": "start",
+        "cancel": "cancel",
+        "pick": "pick",
+        "add": "add",
+    }
 
     choice = traitlets.Dict(key_trait=traitlets.Unicode()).tag(sync=True)
     advice = traitlets.List(read_only=True).tag(sync=True)
@@ -120,9 +125,13 @@ class MethodsPanel(Panel):
             chosen = [Choice.parse(str(word)) for word in proposed["methods"]]
             if not before or proposed["folder"] != before["folder"]:
                 self.trials = open_folder(proposed["folder"])
+            place = (proposed["model"], Path(proposed["folder"]), proposed["gpu"])
             if not before or any(proposed[name] != before[name] for name in ("model", "folder", "gpu")):
                 self.set_trait("advice", suggestions(proposed["model"], proposed["gpu"], self.trials))
-                self.set_trait("preflight", preflight(proposed["model"], Path(proposed["folder"]), proposed["gpu"]))
+                self.set_trait("preflight", preflight(*place, chosen))
+            listed = {row["word"] for row in self.preflight}
+            if fresh := [choice for choice in chosen if choice.word not in listed]:
+                self.set_trait("preflight", [*self.preflight, *(needs(*place, choice) for choice in fresh)])
         except WorkbenchError as error:
             named = next(
                 (name for name in ("folder", "gpu", "model") if proposed[name] != (before or {}).get(name)), ""
@@ -160,6 +169,20 @@ class MethodsPanel(Panel):
         )
         self.watch(series)
         return series
+
+    def add(self, word: str) -> None:
+        """Choose a method with parameters of one's own, as ``awq:q_group_size=64``.
+
+        Raises
+        ------
+        TraitError
+            It cannot be read, or is chosen already; at the field "methods".
+        """
+        before = self.choice["methods"]
+        self.choice = {"methods": [*before, word]}
+        if self.choice["methods"] == before:
+            raise Refused(f"{word} is chosen already.", "methods")
+        self.send({"added": word})
 
     def cancel(self, word: str | None = None) -> None:
         """Cancel one method, or all."""
@@ -226,39 +249,39 @@ def suggestions(model: str, gpu: str, trials: Trials | None) -> list[dict[str, A
     ][:3]
 
 
-def preflight(model: str, folder: Path, gpu: str) -> list[dict[str, Any]]:
-    """What each method will need for this model, a row each; nothing is started or written.
+def preflight(model: str, folder: Path, gpu: str, also: Sequence[Choice] = ()) -> list[dict[str, Any]]:
+    """What each method, and each choice of one's own, will need for this model; nothing is started or written.
 
     Raises
     ------
     WorkbenchError
         If there is no such model or card.
     """
-    source = source_folder(model)
     if gpu and not cpu.is_cpu(gpu):
         hardware.gpu(gpu)  # refused once, not by every method
-    rows: list[dict[str, Any]] = []
-    for choice in every():
-        how = find(choice.method)
-        row: dict[str, Any] = {
-            "word": choice.word,
-            "title": choice.title,
-            "library": how.library,
-            "note": how.note,
-            "engines": list(how.engines),
-            "bytes": None,
-            "bits": None,
-            "memory": None,
-            "against": "",
-            "notes": [],
-        }
-        if source is not None:
-            row |= _needs(source, choice, folder, gpu)
-        rows.append(row)
-    return rows
+    return [needs(model, folder, gpu, choice) for choice in dict.fromkeys([*every(), *also])]
 
 
-def _needs(source: Path, choice: Choice, folder: Path, gpu: str) -> Mapping[str, Any]:
+def needs(model: str, folder: Path, gpu: str, choice: Choice) -> dict[str, Any]:
+    """One row of :func:`preflight`."""
+    source, how = source_folder(model), choice.how
+    row: dict[str, Any] = {
+        "word": choice.word,
+        "title": choice.title,
+        "library": how.library,
+        "note": how.note,
+        "engines": list(how.engines),
+        "parameters": [{"name": p.name, "default": shown(p.default), "accepts": p.accepts()} for p in how.parameters],
+        "bytes": None,
+        "bits": None,
+        "memory": None,
+        "against": "",
+        "notes": [],
+    }
+    return row if source is None else {**row, **_sizes(source, choice, folder, gpu)}
+
+
+def _sizes(source: Path, choice: Choice, folder: Path, gpu: str) -> Mapping[str, Any]:
     try:
         found = check(source, choice.method, choice.parameters, (folder / choice.folder).absolute(), gpu or None)
     except WorkbenchError as error:

@@ -25,17 +25,26 @@ function panel(root, model) {
   };
 
   const inputs = { model: box("model"), folder: box("folder"), gpu: box("gpu", "any"), data: box("data", "the built-in text") };
+  const own = h("input", { type: "text", class: "wb-input", spellcheck: "false", autocomplete: "off", placeholder: "awq:q_group_size=64" });
+  const ownHint = h("p", { class: "wb-hint", "aria-live": "polite" });
+  const describe = () => {
+    const method = own.value.split(":")[0].trim();
+    const row = model.get("preflight").find((each) => each.word.split(":")[0] === method);
+    ownHint.textContent = row ? row.parameters.map((p) => `${p.name} (${p.default}): ${p.accepts}`).join("; ") : "METHOD:NAME=VALUE,NAME=VALUE adds it to the list.";
+  };
+  own.addEventListener("input", describe);
+  own.addEventListener("change", () => own.value.trim() && ask("add", { word: own.value.trim() }));
   const fields = {
     model: field("Model: builtin, a folder or a hub id", inputs.model),
     gpu: field("GPU it is for", inputs.gpu),
     folder: field("Folder that keeps what is tried", inputs.folder),
     data: field("Calibration text", inputs.data),
+    methods: field("A method with parameters of your own", own),
   };
   const load = checkbox("Start each result in the engines it is for", (value) => send({ load: value }));
   const advice = h("div", { class: "wb-suits", role: "status" });
   const list = h("ul", { class: "wb-methods", tabindex: "0", "aria-label": "Methods" });
   const sizes = h("p", { class: "wb-hint" });
-
   const toggle = (word) => (value) => send({ methods: value ? [...draft.methods, word] : draft.methods.filter((other) => other !== word) });
   const boxes = new Map();
   const showMethods = () => {
@@ -79,7 +88,7 @@ function panel(root, model) {
     h(
       "div",
       { class: "wb-columns" },
-      h("form", { class: "wb-card wb-choices", "aria-label": "What to try", onsubmit: (event) => event.preventDefault() }, fields.model, fields.gpu, advice, h("h3", {}, "Methods"), list, sizes, load, h("details", { class: "wb-more" }, h("summary", {}, "Folder and calibration"), fields.folder, fields.data)),
+      h("form", { class: "wb-card wb-choices", "aria-label": "What to try", onsubmit: (event) => event.preventDefault() }, fields.model, fields.gpu, advice, h("h3", {}, "Methods"), list, sizes, fields.methods, ownHint, load, h("details", { class: "wb-more" }, h("summary", {}, "Folder and calibration"), fields.folder, fields.data)),
       h("section", { class: "wb-card", "aria-label": "Methods tried" }, h("div", { class: "wb-panelhead" }, h("h2", {}, "Methods side by side")), general, h("div", { class: "wb-buttons" }, start, cancel), steps, told, result, words, python),
     ),
   );
@@ -159,8 +168,13 @@ function panel(root, model) {
     "change:rows": showRows,
     "change:picked": showRows,
     "change:problems": showProblems,
-    "msg:custom": showProblems,
+    "msg:custom": (message) => {
+      if (message.added) own.value = "";
+      describe();
+      showProblems();
+    },
   });
+  describe();
   showMethods();
   showAdvice();
   showSteps();
