@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from quantizing import FEW, answers
@@ -87,5 +88,10 @@ def test_a_family_goes_through(source, method, parameters, tmp_path):
     if "num_experts" not in json.loads((out / "config.json").read_text()):
         assert answers(out)
         return
-    with pytest.raises(JobFailed, match="MoE backend"):  # vLLM 0.32 has no kernel for these experts on a CPU
+    # vLLM 0.32's CPU kernels for quantised experts need AMX tiles (layers/fused_moe/experts/cpu_moe.py,
+    # _supports_current_device), and of FP8 they take blocks only.
+    if "amx_tile" in Path("/proc/cpuinfo").read_text() and method != "fp8_dynamic":
+        assert answers(out)
+        return
+    with pytest.raises(JobFailed, match="MoE backend"):
         answers(out)
