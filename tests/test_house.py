@@ -60,6 +60,7 @@ ABOVE_THE_CORE = [
     "builtin",
     "quantizers",
     "serving",
+    "monitoring",
     "distillation",
     "benchmark",
     "trials",

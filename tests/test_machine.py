@@ -135,14 +135,14 @@ def test_a_container_limit_counts(tmp_path: Path) -> None:
     limit = tmp_path / "memory.max"
     whole = psutil.virtual_memory().total
     limit.write_text("max\n")
-    assert machine._memory(limit)[0] == whole
+    assert machine.memory(limit)[0] == whole
     limit.write_text(f"{GIB}\n")
     (tmp_path / "memory.current").write_text(f"{GIB // 4}\n")
-    total, available = machine._memory(limit)
+    total, available = machine.memory(limit)
     assert total == GIB
     assert available <= GIB - GIB // 4
     (tmp_path / "memory.current").write_text(f"{2 * GIB}\n")
-    assert machine._memory(limit)[1] == 0
+    assert machine.memory(limit)[1] == 0
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ _PUBLIC = {
     "gpu": "workbench.hardware",
     "gpus": "workbench.hardware",
     "models": "workbench.architecture",
+    "monitor": "workbench.monitoring",
     "plan": "workbench.planner",
     "quantize": "workbench.quantizers",
     "schemes": "workbench.formats",
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from workbench.errors import WorkbenchError
     from workbench.formats import schemes
     from workbench.hardware import custom_gpu, gpu, gpus
+    from workbench.monitoring import monitor
     from workbench.planner import Plan, plan, search
     from workbench.quantities import Estimate
     from workbench.quantizers import quantize

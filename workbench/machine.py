@@ -201,7 +201,7 @@ def describe(path: str | Path = ".", nvml: Any = pynvml) -> Machine:
     """
     folder = _existing(Path(path))
     driver, cuda, devices, links, notes = _read_gpus(nvml)
-    total, available = _memory()
+    total, available = memory()
     return Machine(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
@@ -237,10 +237,10 @@ def _session(nvml: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        _ask(nvml.nvmlShutdown)
+        ask(nvml.nvmlShutdown)
 
 
-def _ask(query: Callable[..., Any], *arguments: Any) -> Any:
+def ask(query: Callable[..., Any], *arguments: Any) -> Any:
     """Answer of an NVML query, or ``None`` where the card, driver or rights do not give one."""
     try:
         answer = query(*arguments)
@@ -254,8 +254,8 @@ def _read_gpus(
 ) -> tuple[str | None, str | None, tuple[GPUDevice, ...], tuple[GPULink, ...], tuple[str, ...]]:
     try:
         with _session(nvml):
-            driver = _ask(nvml.nvmlSystemGetDriverVersion)
-            version = _ask(nvml.nvmlSystemGetCudaDriverVersion)
+            driver = ask(nvml.nvmlSystemGetDriverVersion)
+            version = ask(nvml.nvmlSystemGetCudaDriverVersion)
             cuda = f"{version // 1000}.{version % 1000 // 10}" if version else None
             count = nvml.nvmlDeviceGetCount()
             ours = _own_processes()
@@ -267,14 +267,15 @@ def _read_gpus(
                     devices.append(_device(nvml, index, handle, ours))
                     handles[index] = handle
                 except pynvml.NVMLError as error:
-                    devices.append(GPUDevice(index, f"GPU {index}", None, lost=_why(error)))
+                    devices.append(GPUDevice(index, f"GPU {index}", None, lost=why(error)))
             notes = tuple(note for device in devices for note in _remarks(device))
             return driver, cuda, tuple(devices), _links(nvml, handles), notes
     except (pynvml.NVMLError, OSError) as error:
-        return None, None, (), (), (f"no NVIDIA GPU can be used: {_why(error)}",)
+        return None, None, (), (), (f"no NVIDIA GPU can be used: {why(error)}",)
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
+    """What an error of NVML means, in words."""
     words: dict[type[Exception], str] = {
         pynvml.NVMLError_LibraryNotFound: "no NVIDIA driver is installed",
         pynvml.NVMLError_DriverNotLoaded: "the NVIDIA driver is installed but not loaded",
@@ -288,21 +289,21 @@ def _why(error: Exception) -> str:
 def _device(nvml: Any, index: int, handle: Any, ours: set[int]) -> GPUDevice:
     name = nvml.nvmlDeviceGetName(handle)  # a lost card fails here, and the caller says so
     name = name.decode() if isinstance(name, bytes) else name
-    memory = _memory_info(nvml, handle)
+    memory = memory_info(nvml, handle)
     processes = _processes(nvml, handle, ours)
     used = memory.used if memory else None
     own = sum(process.memory or 0 for process in processes or () if process.ours)
-    mode = _ask(nvml.nvmlDeviceGetMigMode, handle)
+    mode = ask(nvml.nvmlDeviceGetMigMode, handle)
     mig = bool(mode[0]) if mode else None
-    power = _ask(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
-    rates = _ask(nvml.nvmlDeviceGetUtilizationRates, handle)
-    ecc = _ask(nvml.nvmlDeviceGetEccMode, handle)
+    power = ask(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
+    rates = ask(nvml.nvmlDeviceGetUtilizationRates, handle)
+    ecc = ask(nvml.nvmlDeviceGetEccMode, handle)
     return GPUDevice(
         index=index,
         name=name,
         gpu=_known(name),
-        uuid=_ask(nvml.nvmlDeviceGetUUID, handle),
-        compute_capability=_pair(_ask(nvml.nvmlDeviceGetCudaComputeCapability, handle)),
+        uuid=ask(nvml.nvmlDeviceGetUUID, handle),
+        compute_capability=_pair(ask(nvml.nvmlDeviceGetCudaComputeCapability, handle)),
         memory_total=memory.total if memory else None,
         memory_used=used,
         memory_free=memory.free if memory else None,
@@ -311,25 +312,26 @@ def _device(nvml: Any, index: int, handle: Any, ours: set[int]) -> GPUDevice:
         mig=mig,
         mig_instances=_mig_instances(nvml, handle) if mig else (),
         nvlinks=_active_nvlinks(nvml, handle),
-        pcie_generation=_ask(nvml.nvmlDeviceGetMaxPcieLinkGeneration, handle),
-        pcie_lanes=_ask(nvml.nvmlDeviceGetMaxPcieLinkWidth, handle),
+        pcie_generation=ask(nvml.nvmlDeviceGetMaxPcieLinkGeneration, handle),
+        pcie_lanes=ask(nvml.nvmlDeviceGetMaxPcieLinkWidth, handle),
         power_limit=power / 1000 if power else None,
-        temperature=_ask(nvml.nvmlDeviceGetTemperature, handle, pynvml.NVML_TEMPERATURE_GPU),
+        temperature=ask(nvml.nvmlDeviceGetTemperature, handle, pynvml.NVML_TEMPERATURE_GPU),
         utilization=rates.gpu / 100 if rates else None,
         ecc=bool(ecc[0]) if ecc else None,
     )
 
 
-def _memory_info(nvml: Any, handle: Any) -> Any:
+def memory_info(nvml: Any, handle: Any) -> Any:
+    """NVML's ``total``, ``used`` and ``free`` of a card [bytes], or ``None``."""
     # version 2 keeps the driver's own reserve out of "used"; older drivers know only version 1
-    second = _ask(lambda: nvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2))
-    return second or _ask(nvml.nvmlDeviceGetMemoryInfo, handle)
+    second = ask(lambda: nvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2))
+    return second or ask(nvml.nvmlDeviceGetMemoryInfo, handle)
 
 
 def _processes(nvml: Any, handle: Any, ours: set[int]) -> tuple[GPUProcess, ...] | None:
     found: dict[int, GPUProcess] = {}
     answers = [
-        _ask(query, handle)
+        ask(query, handle)
         for query in (nvml.nvmlDeviceGetComputeRunningProcesses, nvml.nvmlDeviceGetGraphicsRunningProcesses)
     ]
     if all(answer is None for answer in answers):
@@ -356,17 +358,17 @@ def _own_processes() -> set[int]:
 
 def _mig_instances(nvml: Any, handle: Any) -> tuple[MIGInstance, ...]:
     found = []
-    for slot in range(_ask(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
-        instance = _ask(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, slot)
+    for slot in range(ask(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
+        instance = ask(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, slot)
         if instance is not None:  # empty slots answer "not found"
-            memory = _memory_info(nvml, instance)
-            name, uuid = _ask(nvml.nvmlDeviceGetName, instance), _ask(nvml.nvmlDeviceGetUUID, instance)
+            memory = memory_info(nvml, instance)
+            name, uuid = ask(nvml.nvmlDeviceGetName, instance), ask(nvml.nvmlDeviceGetUUID, instance)
             found.append(MIGInstance(uuid, name, memory.total if memory else None))
     return tuple(found)
 
 
 def _active_nvlinks(nvml: Any, handle: Any) -> int | None:
-    states = [_ask(nvml.nvmlDeviceGetNvLinkState, handle, link) for link in range(pynvml.NVML_NVLINK_MAX_LINKS)]
+    states = [ask(nvml.nvmlDeviceGetNvLinkState, handle, link) for link in range(pynvml.NVML_NVLINK_MAX_LINKS)]
     known = [state for state in states if state is not None]
     return sum(bool(state) for state in known) if known else None
 
@@ -381,13 +383,13 @@ def _links(nvml: Any, handles: dict[int, Any]) -> tuple[GPULink, ...]:
 
 
 def _link_kind(nvml: Any, a: Any, b: Any) -> str:
-    if _ask(nvml.nvmlDeviceGetP2PStatus, a, b, pynvml.NVML_P2P_CAPS_INDEX_NVLINK) == pynvml.NVML_P2P_STATUS_OK:
+    if ask(nvml.nvmlDeviceGetP2PStatus, a, b, pynvml.NVML_P2P_CAPS_INDEX_NVLINK) == pynvml.NVML_P2P_STATUS_OK:
         return "NVLink"
-    return _TOPOLOGY.get(_ask(nvml.nvmlDeviceGetTopologyCommonAncestor, a, b), "unknown")
+    return _TOPOLOGY.get(ask(nvml.nvmlDeviceGetTopologyCommonAncestor, a, b), "unknown")
 
 
 def _peer_to_peer(nvml: Any, a: Any, b: Any) -> bool | None:
-    status = _ask(nvml.nvmlDeviceGetP2PStatus, a, b, pynvml.NVML_P2P_CAPS_INDEX_READ)
+    status = ask(nvml.nvmlDeviceGetP2PStatus, a, b, pynvml.NVML_P2P_CAPS_INDEX_READ)
     return None if status is None else bool(status == pynvml.NVML_P2P_STATUS_OK)
 
 
@@ -461,7 +463,7 @@ def _cpu_model_and_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, fr
     return platform.processor() or platform.machine(), frozenset()
 
 
-def _memory(limit_file: Path = Path("/sys/fs/cgroup/memory.max")) -> tuple[int, int]:
+def memory(limit_file: Path = Path("/sys/fs/cgroup/memory.max")) -> tuple[int, int]:
     """Total and available [bytes]; a container's limit counts, where it is below the machine's."""
     memory = psutil.virtual_memory()
     total, available = int(memory.total), int(memory.available)

@@ -42,6 +42,8 @@ HISTOGRAMS: dict[str, tuple[str, ...]] = {
     "decode": ("request_decode_time_seconds",),
     "prompt_length": ("request_prompt_tokens",),
     "output_length": ("request_generation_tokens",),
+    # Tokens computed in one engine step; a histogram in spite of its name.
+    "step_tokens": ("iteration_tokens_total",),
 }
 
 
@@ -129,11 +131,14 @@ class Metrics:
         By our names (:data:`GAUGES`, :data:`COUNTERS`); what the engine lacks is missing. ``kv_cache_usage`` is the
         fullest rank's share, from 0 to 1.
     histograms : dict of str to Histogram
-        By our names (:data:`HISTOGRAMS`) [s, or tokens for the two lengths].
+        By our names (:data:`HISTOGRAMS`) [s, or tokens for the two lengths and the step].
     cache_config : dict of str to str
         Labels of ``vllm:cache_config_info`` of the first engine, as printed.
     model : str or None
         The served model's name.
+    started : float or None
+        When what counts was started [s since 1970]: the process, where the page says so, else its first counter. It
+        tells a restarted engine from one that went on.
     """
 
     gauges: Mapping[str, float] = field(default_factory=dict)
@@ -141,6 +146,7 @@ class Metrics:
     histograms: Mapping[str, Histogram] = field(default_factory=dict)
     cache_config: Mapping[str, str] = field(default_factory=dict)
     model: str | None = None
+    started: float | None = None
 
     @property
     def prefix_hit_rate(self) -> float:
@@ -196,11 +202,18 @@ def parse_metrics(text: str) -> Metrics:
     buckets: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
     cache: dict[str, str] = {}
     model: str | None = None
+    process: float | None = None
+    created: list[float] = []
     try:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 name = sample.name.removeprefix("vllm:").removeprefix("vllm_")
                 if name == sample.name:
+                    if name == "process_start_time_seconds":
+                        process = sample.value
+                    continue
+                if name.endswith("_created"):
+                    created.append(sample.value)
                     continue
                 model = model or sample.labels.get("model_name")
                 if name == "cache_config_info":
@@ -223,7 +236,8 @@ def parse_metrics(text: str) -> Metrics:
         )
         for ours, name in _present(HISTOGRAMS, buckets)
     }
-    return Metrics(gauges, counters, histograms, cache, model)
+    started = process if process is not None else min(created, default=None)
+    return Metrics(gauges, counters, histograms, cache, model, started)
 
 
 def _present(names: Mapping[str, tuple[str, ...]], found: Iterable[str]) -> list[tuple[str, str]]:
