@@ -1,8 +1,9 @@
-"""Find the tables in ``data/``: beside the package in a checkout, inside it in an installed wheel."""
+"""Find tables: those of ``data/``, beside the package in a checkout or inside it in a wheel, and the user's own."""
 
 from __future__ import annotations
 
 import csv
+import os
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +30,18 @@ def data_path(*parts: str) -> Path:
     'gpus.csv'
     """
     return _root("data").joinpath(*parts)
+
+
+def own_path(*parts: str) -> Path:
+    """Path of a file among the user's own tables, learned on this machine; it need not exist.
+
+    They lie in the platform's folder for a user's data, or where ``WORKBENCH_DATA`` says.
+    """
+    if named := os.environ.get("WORKBENCH_DATA"):
+        return Path(named).expanduser().joinpath(*parts)
+    import platformdirs
+
+    return platformdirs.user_data_path("llm-workbench").joinpath(*parts)
 
 
 def notebook_path(*parts: str) -> Path:

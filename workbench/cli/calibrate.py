@@ -17,8 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument(
         "kind",
-        choices=("memory", "latency", "kernels"),
-        help="vLLM's start-up report: intervals; a serving benchmark: an engine's overheads; timed kernels: rates",
+        choices=("memory", "latency", "kernels", "here"),
+        help="vLLM's start-up report: intervals; a serving benchmark: an engine's overheads; timed kernels: rates; "
+        "loads put on an engine of this machine (workbench bench --out): its overheads here, used by every later plan",
     )
     parser.add_argument("file", metavar="FILE.csv", help="measurements, a row each; `config` names the model")
     parser.add_argument(
@@ -28,11 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FILE.csv", help="write the learned table here")
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
     latency = parser.add_argument_group("latency")
-    latency.add_argument("--engine", default="vllm", help="which engine's rows (%(default)s)")
+    latency.add_argument("--engine", default="", help="which engine's rows (vllm; here: the file's own)")
     latency.add_argument("--gpu", default="", metavar="SM", help="only cards of a compute capability: 9 or 10")
     latency.add_argument(
         "--without", action="append", default=[], metavar="COLUMN=TEXT", help="leave out rows with this cell"
     )
+    here = parser.add_argument_group("here")
+    here.add_argument("--dry-run", action="store_true", help="say what would be learned, and keep nothing")
     latency.add_argument(
         "--belief", type=float, default=2.0, help="how many measurements a prior belief weighs (%(default)s)"
     )
@@ -40,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what was learned, and how well it holds on what was left out."""
+    if args.kind == "here":
+        return _here(args)
     rows, checked = {"memory": _memory, "latency": _latency, "kernels": _kernels}[args.kind](args)
     if args.out:
         write_rows(args.out, rows)
@@ -92,6 +97,30 @@ def _latency(args: argparse.Namespace) -> tuple[list[dict[str, str]], Checked]:
     if any(len(each) != 2 for each in without):
         raise InvalidInput("--without takes COLUMN=TEXT")
     learned = learn(
-        args.file, args.models, args.engine, args.gpu, dict(without), strength=args.belief, level=args.level
+        args.file, args.models, args.engine or "vllm", args.gpu, dict(without), strength=args.belief, level=args.level
     )
     return [learned.row()], {"errors": learned.errors}
+
+
+def _here(args: argparse.Namespace) -> int:
+    """What an engine of this machine costs, kept for later plans."""
+    from workbench.calibration.here import learn_here
+    from workbench.performance.here import keep
+
+    found = learn_here(args.file, args.models, engine=args.engine, level=args.level)
+    kept = None if args.dry_run else keep(found.here)
+    if args.out:
+        write_rows(args.out, [found.here.row()])
+    if args.json:
+        print(json.dumps({**found.to_dict(), "kept": str(kept) if kept else None}, indent=2))
+        return 0
+    here = found.here
+    print(f"{here.engine} {here.engine_version} on {here.gpu}, from {found.rows} loads")
+    for name in ("tpot", "ttft"):
+        spread = getattr(here.overheads, f"spread_{name}")
+        print(
+            f"  {name.upper()}: {found.before[name]:.0%} off (median) before, {found.after[name]:.0%} with each load "
+            f"left out; {args.level:.0%} of further loads within a factor {1 + spread:.2f}"
+        )
+    print(f"kept in {kept}: plans for it say 'measured here'" if kept else "nothing was kept")
+    return 0

@@ -17,6 +17,7 @@ from workbench.memory.registry import memory
 from workbench.performance.batching import Flow, Steps, closed_loop, open_loop, running_at_once
 from workbench.performance.constants import Overheads, overheads
 from workbench.performance.drafting import drafting
+from workbench.performance.here import BASIS, constants
 from workbench.performance.lengths import mean_context
 from workbench.performance.step import Batch, step_time
 from workbench.performance.work import work
@@ -185,7 +186,7 @@ def service(
     Service
     """
     known = engine(setup.deployment.engine)
-    k = k or overheads(setup.deployment.engine, setup.card)
+    k = k or constants(setup.deployment.engine, setup.card, setup.version.version, setup.model.parameters)
     if not workload.streamed:
         k = replace(k, request=min(k.request, k.offline_request))
     replicas = setup.division.data
@@ -219,7 +220,8 @@ def service(
     if workload.request_rate:
         ttft = np.where(rate < flow.saturation, ttft, np.inf)
     output = flow.requests_per_s * workload.osl * replicas
-    unknown = known.speed_spread * (2.0 if drafted else 1.0)  # how many drafts are accepted decides
+    here = k.basis == BASIS
+    unknown = (1.0 if here else known.speed_spread) * (2.0 if drafted else 1.0)  # the acceptance of drafts decides
     wide, narrow, rates = (x * unknown for x in (k.spread_ttft, k.spread_tpot, k.spread_rate))
     return Service(
         ttft=_spread(ttft, wide),
@@ -230,7 +232,9 @@ def service(
         flow=flow,
         spread_ttft=wide,
         spread_tpot=narrow,
-        basis=weakest(k.basis, known.speed_basis, *(["roofline"] if drafted or _host(setup) else [])),
+        basis=weakest(
+            k.basis, "exact" if here else known.speed_basis, "roofline" if drafted or _host(setup) else "exact"
+        ),
     )
 
 
