@@ -6,6 +6,9 @@ from workbench.engines.llama_cpp import failures as llama_cpp_failures
 from workbench.engines.llama_cpp import launch as llama_cpp
 from workbench.engines.llama_cpp import logs as llama_cpp_logs
 from workbench.engines.starting import Starter
+from workbench.engines.transformers import failures as transformers_failures
+from workbench.engines.transformers import launch as transformers
+from workbench.engines.transformers import logs as transformers_logs
 from workbench.engines.vllm import failures, launch, logs
 
 VLLM = Starter(
@@ -18,6 +21,7 @@ VLLM = Starter(
     begins={
         "environment": 0.0,
         "starting": 0.05,
+        "downloading": 0.44,
         "loading": 0.45,
         "compiling": 0.55,
         "profiling": 0.8,
@@ -40,5 +44,16 @@ LLAMA_CPP = Starter(
     failure=llama_cpp_failures.read_failure,
 )
 
+TRANSFORMERS = Starter(
+    title="transformers",
+    distribution="transformers",
+    command=transformers.process_command,
+    environment=transformers.process_environment,
+    stages=transformers_logs.STAGES,
+    begins={"environment": 0.0, "starting": 0.05, "loading": 0.8, "listening": 0.95, "ready": 1.0},
+    reader=transformers_logs.LogReader,
+    failure=transformers_failures.read_failure,
+)
+
 #: By a Deployment's word for the engine.
-STARTERS = {"vllm": VLLM, "llama.cpp": LLAMA_CPP}
+STARTERS = {"vllm": VLLM, "llama.cpp": LLAMA_CPP, "transformers": TRANSFORMERS}

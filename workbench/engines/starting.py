@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from workbench.engines.vllm.failures import Failure
+from workbench.engines.causes import Failure
 from workbench.engines.vllm.logs import MemoryReport
 
 

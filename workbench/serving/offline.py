@@ -58,7 +58,8 @@ def offline(
         raise InvalidInput("prompts are either all texts or all chats (lists of messages)")
     _, order = resolve(source, checkpoint, arguments, deployment)
     if order.engine is not VLLM:
-        raise InvalidInput("many prompts at once without a server need vLLM; serve the GGUF file and ask the server")
+        title = order.engine.title
+        raise InvalidInput(f"many prompts at once without a server need vLLM; serve it with {title} and ask the server")
     fetch = order.fetch
 
     def prepare(tell: Callable[[Progress], None], _: threading.Event) -> dict[str, Any]:

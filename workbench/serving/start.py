@@ -11,6 +11,8 @@ from workbench import cpu, environments
 from workbench.deployment import Deployment, check_fields
 from workbench.engines.registry import engine
 from workbench.engines.starters import STARTERS
+from workbench.engines.transformers import engine as transformers
+from workbench.engines.transformers.server import NAME
 from workbench.engines.vllm import flags
 from workbench.errors import InvalidInput, UnknownName, UnsupportedModel
 from workbench.planner import Plan, plan
@@ -29,20 +31,22 @@ def serve(
     wait: bool = False,
     checkpoint: str | Path | None = None,
     api_key: str | None = None,
+    model: str | None = None,
     arguments: Sequence[str] = (),
     **deployment: Any,
 ) -> Server:
-    """Start vLLM, or llama.cpp for a GGUF file, or attach to a server that runs.
+    """Start vLLM, transformers, or llama.cpp for a GGUF file, or attach to a server that runs.
 
     Returns at once; the server comes up in the background (:attr:`Server.status`, :meth:`Server.wait_ready`). It runs
     on this machine's own address only; vLLM in the CUDA build where there is an NVIDIA GPU and in the CPU build
-    elsewhere or where the plan is for a CPU, llama.cpp on the CPU. An environment that is missing is built first.
+    elsewhere or where the plan is for a CPU, transformers beside it, llama.cpp on the CPU. An environment that is
+    missing is built first.
 
     Parameters
     ----------
     source : Plan, str or Path
         A plan (its own flags are used), a model's folder, a .gguf file or a folder with one, a model id, "builtin",
-        or the ``http://…`` address of a running server, which is then neither started nor stopped.
+        or the ``http://…`` address of a running server of OpenAI's API, which is then neither started nor stopped.
     port : int, optional
         By default a free one.
     wait : bool
@@ -51,10 +55,14 @@ def serve(
         What to load instead of what the plan names: the folder of the quantised model, for one.
     api_key : str, optional
         For a running server that wants one.
+    model : str, optional
+        Which model of a running server is asked, where it serves several; by default the first that it names.
     arguments : sequence of str
-        Further flags of ``vllm serve``, or of llama-cpp-python's server (``--n_threads``), as they are.
+        Further flags of ``vllm serve``, ``transformers serve``, or llama-cpp-python's server (``--n_threads``), as they
+        are.
     **deployment
-        Fields of :class:`workbench.Deployment`: ``max_model_len``, ``enforce_eager`` (starts sooner, runs slower) …
+        Fields of :class:`workbench.Deployment`: ``engine``, ``max_model_len``, ``enforce_eager`` (starts sooner, runs
+        slower) …
 
     Returns
     -------
@@ -74,7 +82,9 @@ def serve(
     if isinstance(source, str) and source.startswith(("http://", "https://")):
         if port is not None or deployment or checkpoint is not None or arguments:
             raise InvalidInput("a running server keeps its own settings; give its address alone")
-        return Server(url=source, api_key=api_key)
+        return Server(url=source, api_key=api_key, model=model)
+    if model is not None or api_key is not None:
+        raise InvalidInput("model and api_key are for a running server, named by its address")
     check_fields(deployment)
     planned, order = resolve(source, checkpoint, arguments, deployment)
     server = Server(replace(order, port=port), plan=planned)
@@ -100,7 +110,8 @@ def resolve(
         file = gguf.on_this_machine(str(checkpoint) if checkpoint is not None else target, chosen.quantization)
         return gguf.resolve(file, planned, arguments, deployment)
     if chosen.engine not in STARTERS:
-        titles = " and ".join(starter.title for starter in STARTERS.values())
+        *others, last = (starter.title for starter in STARTERS.values())
+        titles = f"{', '.join(others)} and {last}"
         raise InvalidInput(
             f"a plan for {engine(chosen.engine).title} is started with its own command (plan.command); {titles} are "
             "started from here"
@@ -113,17 +124,21 @@ def resolve(
     local = fetch is None and folder.is_dir()
     if fetch is None and not local and (folder.is_absolute() or target.startswith((".", "~"))):
         raise InvalidInput(f"there is no folder {target}")
-    words = flags.command(
-        chosen,
-        str(folder.resolve()) if local else target,
-        quantization_in_checkpoint=_says_its_quantization(folder, chosen),
-    )
-    named = ["--served-model-name", BUILTIN] if fetch is not None else []
+    named = str(folder.resolve()) if local else target
+    variables: dict[str, str] = {}
+    if chosen.engine == transformers.ENGINE.name:
+        words = transformers.line(chosen, named)
+        variables = {NAME: BUILTIN} if fetch is not None else {}
+    else:
+        words = flags.command(chosen, named, quantization_in_checkpoint=_says_its_quantization(folder, chosen))
+        words += ["--served-model-name", BUILTIN] if fetch is not None else []
     order = Order(
-        command=(*words, *named, *arguments),
+        command=(*words, *arguments),
         environment=_environment_for(chosen),
         offline=local,
+        variables=variables,
         fetch=fetch,
+        engine=STARTERS[chosen.engine],
     )
     return planned, order
 
@@ -140,9 +155,11 @@ def _planned(source: Plan | str | Path, deployment: dict[str, Any]) -> tuple[Pla
     try:
         made = plan(target, **fields)
     except (UnknownName, UnsupportedModel):
-        # vLLM serves models that the workbench cannot size; there is then no plan to compare with.
+        # Engines serve models that the workbench cannot size; there is then no plan to compare with.
         if cpu.is_cpu(fields["gpu"]):
-            fields = {"kv_cache_memory_bytes": cpu.KV_CACHE, **fields, "gpu": cpu.NAME}
+            fields["gpu"] = cpu.NAME
+        if cpu.is_cpu(fields["gpu"]) and fields.get("engine") in (None, "vllm"):
+            fields = {"kv_cache_memory_bytes": cpu.KV_CACHE, **fields}
         return None, Deployment(**fields), target
     return made, made.deployment, made.checkpoint
 

@@ -31,11 +31,16 @@ def defaults(version: versions.Version, card: GPU, model: Model, length: Floats)
     return Defaults(max_num_seqs=1, max_num_batched_tokens=length)
 
 
-def command(deployment: Deployment, checkpoint: str, model: Model, quantized: bool) -> list[str]:
+def line(deployment: Deployment, checkpoint: str) -> list[str]:
     """The ``transformers serve`` line; lengths and batch are set by each request there."""
     words = ["transformers", "serve", checkpoint]
     words += ["--device", "cpu"] if deployment.gpu == "cpu" else []
     return words + (["--dtype", dtype(deployment)] if dtype(deployment) else [])
+
+
+def command(deployment: Deployment, checkpoint: str, model: Model, quantized: bool) -> list[str]:
+    """The same, as every engine is asked for it."""
+    return line(deployment, checkpoint)
 
 
 ENGINE = Engine(

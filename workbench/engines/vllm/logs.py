@@ -18,6 +18,7 @@ from workbench.quantities import GIB
 STAGES: dict[str, str] = {
     "environment": "preparing",
     "starting": "starting vLLM",
+    "downloading": "downloading the model",
     "loading": "loading the weights",
     "compiling": "compiling the model",
     "profiling": "profiling memory",
@@ -95,11 +96,13 @@ _STAGE_SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"Starting to load model|Loading (?:model )?weights|Loading \w+ checkpoint shards|"
             r"Model loading took|Checkpoint size",
         ),
+        ("downloading", r"^Fetching \d+ files:|^Downloading (?:shards|weights)|^[\w.-]+\.safetensors:\s+\d+%"),
         ("starting", r"vLLM (?:API )?server version|Initializing an? (?:V\d )?LLM engine"),
     )
 )
 _SHARE = re.compile(
-    r"(?:Loading \w+ checkpoint shards|Capturing CUDA graphs?[^:]*|Capturing cudagraphs[^:]*):\s+(\d+)%"
+    r"(?:Loading \w+ checkpoint shards|Fetching \d+ files|Downloading \w+|[\w.-]+\.safetensors|"
+    r"Capturing CUDA graphs?[^:]*|Capturing cudagraphs[^:]*):\s+(\d+)%"
 )
 
 
@@ -302,8 +305,10 @@ class LogReader:
         self._note(message)
         stage, share = stage_of(message), share_of(message)
         order = list(STAGES)
-        # A stage never goes back: ranks write in any order, and workers repeat what others have said.
-        if stage is not None and order.index(stage) > order.index(self.stage):
+        # A stage never goes back: ranks write in any order, and workers repeat what others have said. But vLLM says
+        # that it loads before it looks whether there is something to load.
+        fetches = stage == "downloading" and self.stage == "loading"
+        if stage is not None and (fetches or order.index(stage) > order.index(self.stage)):
             self.stage, self.share = stage, share
             return True
         if share is not None and stage == self.stage and share != self.share:
