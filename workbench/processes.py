@@ -218,6 +218,11 @@ class Supervised:
         """Whether SIGKILL ended it while the kernel was killing for want of memory (Linux; else False)."""
         return self._code == -int(signal.SIGKILL) and _out_of_memory_kills() > self._out_of_memory_before
 
+    @property
+    def memory_ran_out(self) -> bool:
+        """Whether the kernel has killed for want of memory, this or another process, since it was started (Linux)."""
+        return _out_of_memory_kills() > self._out_of_memory_before
+
     def exit_text(self) -> str:
         """How the command ended, in words: "ended with code 1", "was killed for want of memory" …"""
         if self._code is None:

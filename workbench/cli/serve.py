@@ -1,4 +1,4 @@
-"""``workbench serve``: start vLLM or llama.cpp, show how it comes up, stop it with Ctrl-C."""
+"""``workbench serve``: start vLLM, transformers or llama.cpp, show how it comes up, stop it with Ctrl-C."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workbench.planner import Plan
 from workbench.quantities import show_bytes, show_count
 from workbench.serving import Server, serve
 
-HELP = "start vLLM on a plan, a folder or a model, or llama.cpp on a GGUF file, and stop it with Ctrl-C"
+HELP = "start vLLM or transformers on a plan, a folder or a model, or llama.cpp on a GGUF file; Ctrl-C stops it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +76,8 @@ def watch(server: Server, out: Any = None) -> None:
             progress = server.progress
             if progress.stage not in (shown, "ready"):
                 shown = progress.stage
-                print(f"{time.monotonic() - begin:7.1f} s  {shown}", file=out, flush=True)
+                left = f", about {progress.seconds_left:.0f} s left" if progress.seconds_left else ""
+                print(f"{time.monotonic() - begin:7.1f} s  {shown}{left}", file=out, flush=True)
             changed.wait(0.5)
             changed.clear()
     finally:

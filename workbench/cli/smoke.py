@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from typing import Any
 
@@ -20,6 +21,8 @@ _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     add_source_arguments(parser, "address of a running server (http://…), or a folder, model id or builtin")
+    parser.add_argument("--api-key-env", metavar="VARIABLE", help="environment variable with a running server's key")
+    parser.add_argument("--served-model", metavar="ID", help="which model of a running server (default: its first)")
     add_smoke_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -37,8 +40,15 @@ def add_smoke_arguments(parser: argparse.ArgumentParser) -> None:
 def open_server(args: argparse.Namespace) -> Server:
     """The running server at the address, or one that is started."""
     if not is_url(args.model):
+        if args.api_key_env is not None or args.served_model is not None:
+            raise InvalidInput("--api-key-env and --served-model are for a running server, named by its address")
         return start(args)
-    server = serve(args.model)
+    key = None
+    if args.api_key_env is not None:
+        key = os.environ.get(args.api_key_env)
+        if not key:
+            raise InvalidInput(f"the environment variable {args.api_key_env} is empty; put the server's key there")
+    server = serve(args.model, api_key=key, model=args.served_model)
     if server.status == "failed":
         raise WorkbenchError(server.error or "")
     return server

@@ -1,4 +1,4 @@
-"""Talk to a served model: OpenAI's HTTP API as vLLM speaks it."""
+"""Talk to a served model: OpenAI's HTTP API as vLLM and other servers speak it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from workbench.errors import InvalidInput, MissingPart, WorkbenchError
 from workbench.serving.sse import events
 
 Prompt = str | Sequence[dict[str, Any]]
+# What a server answers for an address that it does not have, or does not show to everybody.
+_ABSENT = (401, 403, 404, 405, 501)
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Client:
         Sent as a bearer token.
     timeout : float
         Longest silence of the server [s].
+    model : str, optional
+        Which of its models to ask; by default the first that it names.
 
     Raises
     ------
@@ -88,7 +92,9 @@ class Client:
         The URL is none.
     """
 
-    def __init__(self, url: str, *, api_key: str | None = None, timeout: float = 300.0) -> None:
+    def __init__(
+        self, url: str, *, api_key: str | None = None, timeout: float = 300.0, model: str | None = None
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InvalidInput(f"{url!r} is not the address of a server; write http://host:port")
@@ -102,7 +108,7 @@ class Client:
             timeout=httpx.Timeout(timeout, connect=10.0),
             trust_env=not local,
         )
-        self._model: str | None = None
+        self._model = model
 
     def close(self) -> None:
         """Close the connections."""
@@ -119,11 +125,11 @@ class Client:
     def healthy(self, timeout: float = 2.0) -> bool:
         """Whether it answers and says it is well; never raises for a server that is not there.
 
-        A server that has no ``/health`` (llama-cpp-python's) is well when it names its models.
+        A server that has no ``/health`` (llama-cpp-python's, a provider's) is well when it names its models.
         """
         try:
             answer = self._http.get("/health", timeout=timeout).status_code
-            if answer == 404:
+            if answer in _ABSENT:
                 answer = self._http.get("/v1/models", timeout=timeout).status_code
             return answer == 200
         except httpx.HTTPError:
@@ -139,7 +145,7 @@ class Client:
 
     @property
     def model(self) -> str:
-        """Id of the first served model."""
+        """Id of the model that is asked: as given, else of the first served."""
         if self._model is None:
             models = self.models()
             if not models:
@@ -275,7 +281,7 @@ def _text_of(choice: dict[str, Any]) -> str:
 
 
 def _message(body: dict[str, Any]) -> str:
-    error = body.get("error", body)
+    error = body.get("error") or body.get("detail") or body  # FastAPI's own refusals come as "detail"
     return str(error.get("message", error) if isinstance(error, dict) else error)
 
 
@@ -285,6 +291,7 @@ def _refusal(response: httpx.Response) -> WorkbenchError:
     except (ValueError, AttributeError):
         text = response.text.strip()[:300]
     if response.status_code in (401, 403):
-        return InvalidInput(f"{response.request.url} wants an API key (HTTP {response.status_code})")
+        does = "refuses this API key" if "authorization" in response.request.headers else "wants an API key"
+        return InvalidInput(f"{response.request.url} {does} (HTTP {response.status_code})")
     kind = InvalidInput if 400 <= response.status_code < 500 else WorkbenchError
     return kind(f"{response.request.url.path} answered HTTP {response.status_code}: {text}")

@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Literal
 
 from workbench import environments
+from workbench.engines.causes import Failure, killed_for_memory
 from workbench.engines.starters import VLLM
 from workbench.engines.starting import Starter
-from workbench.engines.vllm.failures import Failure
 from workbench.engines.vllm.logs import MemoryReport
 from workbench.environments import Environment
 from workbench.errors import WorkbenchError
 from workbench.processes import Supervised
 from workbench.progress import Progress
+from workbench.serving import pace
 from workbench.serving.client import Client
 from workbench.serving.ports import HOST, Reservation
 
@@ -97,6 +98,10 @@ class Lifecycle:
         self._reader = order.engine.reader()
         self._read_to = 0
         self._half_line = b""
+        self._pace = pace.Pace(tuple(order.engine.stages))
+        self._stage, self._stage_began = "starting", self._begin
+        self._took: dict[str, float] = {}
+        self._rest: tuple[float, float] | None = None  # what the log's last progress bar left, and when it said so
         self._process: Supervised | None = None
         self._scratch: Path | None = None
         self._stopping = threading.Event()
@@ -192,8 +197,10 @@ class Lifecycle:
         engine = self.order.engine
         self._reader, self._read_to, self._half_line = engine.reader(), 0, b""
         self.log_path.unlink(missing_ok=True)
-        self._say(Progress(engine.begins["starting"], engine.stages["starting"]))
-        self._begin = time.monotonic()
+        self._begin = self._stage_began = time.monotonic()
+        self._stage, self._took, self._rest = "starting", {}, None
+        self._pace = pace.like(engine.title, self.order.command, tuple(engine.stages))
+        self._tell_stage()
         self._sweep()
         self._scratch = _scratch_folder()
         # vLLM leaves its sockets where it is killed: they go with this folder, which dies with us.
@@ -222,6 +229,8 @@ class Lifecycle:
             raise _Stopped
         self._read_log()
         failure = engine.failure(self.lines(), code)
+        if self._process.memory_ran_out:
+            failure = killed_for_memory(failure)
         if self.status == "ready":
             failure = replace(failure, advice=f"{engine.title} died while it was serving. {failure.advice}")
         return failure
@@ -234,6 +243,8 @@ class Lifecycle:
         with contextlib.suppress(WorkbenchError):
             self.said = client.metrics().memory().filled_from(self._reader.report())
         self.reservation.release()  # the engine holds the port now
+        self._enter(None)
+        pace.keep(self.order.engine.title, self.order.command, self._took)
         self.progress = Progress(1.0, self.order.engine.stages["ready"])
         self._settle("ready")
 
@@ -274,23 +285,50 @@ class Lifecycle:
         except FileNotFoundError:
             return
         if not fresh:
+            self._tell_stage()  # time passes
             return
         self._read_to += len(fresh)
         *whole, self._half_line = (self._half_line + fresh).split(b"\n")
-        for line in whole:
-            self._reader.feed(line.decode("utf-8", errors="replace"))
-        if self.status != "starting":
-            self._notify()
-            return
-        self.said = self._reader.report()
-        stage = self._reader.stage
-        begins = self.order.engine.begins
-        begin = begins[stage]
-        end = next((b for b in begins.values() if b > begin), 1.0)
-        share = self._reader.share or 0.0
-        detail = f"{share:.0%}" if self._reader.share is not None else ""
-        self.progress = Progress(min(begin + share * (end - begin), 0.99), self.order.engine.stages[stage], detail)
+        # A progress bar is redrawn with carriage returns and ends its line only when it is full.
+        bar = [self._half_line.rsplit(b"\r", 1)[-1]] if b"%|" in self._half_line or b"% C" in self._half_line else []
+        for raw in (*whole, *bar):
+            line = raw.decode("utf-8", errors="replace")
+            self._reader.feed(line)
+            if (rest := pace.rest_of(line)) is not None:
+                self._rest = (rest, time.monotonic())
+        if self.status == "starting":
+            self.said = self._reader.report()
+            if self._reader.stage != self._stage:
+                self._enter(self._reader.stage)
+            self._tell_stage()
         self._notify()
+
+    def _enter(self, stage: str | None) -> None:
+        """Note how long the stage took that ends now; None: that was the last."""
+        now = time.monotonic()
+        self._took[self._stage] = self._took.get(self._stage, 0.0) + now - self._stage_began
+        self._stage, self._stage_began, self._rest = stage or self._stage, now, None
+
+    def _tell_stage(self) -> None:
+        """Show the stage, how far it is and what is left, as far as the log and earlier starts know."""
+        if self.status != "starting":
+            return
+        now, stage, share = time.monotonic(), self._stage, self._reader.share
+        rest = None if self._rest is None else max(self._rest[0] - (now - self._rest[1]), 0.0)
+        left = self._pace.left(stage, now - self._stage_began, rest)
+        if left is not None:
+            elapsed = now - self._begin
+            fraction = elapsed / max(elapsed + left, 1e-9)
+        else:
+            begins = self.order.engine.begins
+            end = next((begin for begin in begins.values() if begin > begins[stage]), 1.0)
+            fraction = begins[stage] + (share or 0.0) * (end - begins[stage])
+        # Never back, and never at the end before it is.
+        fraction = min(max(fraction, self.progress.fraction or 0.0), 0.99)
+        detail = f"{share:.0%}" if share is not None else ""
+        # Whole seconds: whoever watches need not be told more often.
+        seconds = None if left is None else float(round(left))
+        self._say(Progress(round(fraction, 3), self.order.engine.stages[stage], detail, seconds))
 
     def lines(self) -> Sequence[str]:
         """The log's lines as written."""

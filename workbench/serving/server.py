@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import weakref
@@ -39,6 +40,8 @@ class Server:
         What it was started by, for :func:`workbench.compare`.
     api_key : str, optional
         For an attached server.
+    model : str, optional
+        Which model of an attached server to ask; by default the first that it names.
     """
 
     def __init__(
@@ -48,12 +51,13 @@ class Server:
         url: str | None = None,
         plan: Plan | None = None,
         api_key: str | None = None,
+        model: str | None = None,
     ) -> None:
         if (order is None) == (url is None):
             raise InvalidInput("a server is either started or found at a url")
         self.plan = plan
         self.smoke_result: SmokeResult | None = None
-        self._api_key = api_key
+        self._api_key, self._model = api_key, model
         self._life: Lifecycle | None = None
         self._found_url = ""
         if order is not None:
@@ -64,16 +68,29 @@ class Server:
             self._attach(str(url))
 
     def _attach(self, url: str) -> None:
+        self._status: Status = "failed"
+        self._report, self._version, self._refusal = MemoryReport(), None, ""
         with self._client(url) as client:
             self._found_url = client.url
-            self._status: Status = "ready" if client.healthy(timeout=10.0) else "failed"
-            self._report, self._version = MemoryReport(), None
-            if self._status == "ready":
-                try:
-                    self._report = client.metrics().memory()
-                    self._version = client.version()
-                except WorkbenchError:
-                    pass  # another engine than vLLM: it answers, and tells nothing of its memory
+            try:
+                served = [str(model["id"]) for model in client.models()]
+            except (WorkbenchError, KeyError, TypeError, ValueError) as error:
+                unlike = f"{client.url}/v1/models does not answer as OpenAI's API does; is it such a server?"
+                self._refusal = str(error) if isinstance(error, WorkbenchError) else unlike
+                return
+            if self._model is not None and served and self._model not in served:
+                shown = ", ".join(served[:5]) + (" …" if len(served) > 5 else "")
+                self._refusal = f"{client.url} does not serve {self._model}; it serves {shown}"
+                return
+            if not client.healthy(timeout=10.0):
+                self._refusal = f"{client.url}/health says that the server is not well; look at its log"
+                return
+            self._status = "ready"
+            # Only vLLM has these, and a gateway before it may keep them to itself.
+            with contextlib.suppress(WorkbenchError, ValueError, KeyError, TypeError):
+                self._report = client.metrics().memory()
+            with contextlib.suppress(WorkbenchError, ValueError, KeyError, TypeError):
+                self._version = client.version()
 
     # --- state --------------------------------------------------------------------------------------------------
 
@@ -108,12 +125,12 @@ class Server:
     def error(self) -> str | None:
         """Why it failed: what to do, and the line of the log that matters."""
         if self._life is None:
-            return None if self._status == "ready" else f"{self.url}/health does not answer; is the server running?"
+            return self._refusal or None
         return str(self._life.failure) if self._life.failure else None
 
     @property
     def failure_kind(self) -> str | None:
-        """One word for why it failed, as in :class:`workbench.engines.vllm.failures.Failure`."""
+        """One word for why it failed, as in :class:`workbench.engines.causes.Failure`."""
         return self._life.failure.kind if self._life and self._life.failure else None
 
     @property
@@ -223,7 +240,7 @@ class Server:
     # --- use ----------------------------------------------------------------------------------------------------
 
     def _client(self, url: str | None = None) -> Client:
-        return Client(url or self.url, api_key=self._api_key)
+        return Client(url or self.url, api_key=self._api_key, model=self._model)
 
     def generate(self, prompt: Prompt, **sampling: Any) -> Generation:
         """One answer; waits until the server is ready. See :meth:`workbench.serving.client.Client.generate`."""
@@ -243,7 +260,7 @@ class Server:
         The result is kept as :attr:`smoke_result`, where :func:`workbench.compare` finds the speed it saw.
         """
         self.wait_ready()
-        self.smoke_result = smoke(self.url, api_key=self._api_key, **options)
+        self.smoke_result = smoke(self.url, api_key=self._api_key, model=self._model, **options)
         return self.smoke_result
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from workbench.engines.vllm.metrics import Metrics
 from workbench.errors import InvalidInput, WorkbenchError
-from workbench.serving.client import Client, Generation
+from workbench.serving.client import Client, Generation, Prompt
 
 _T = TypeVar("_T")
 
@@ -142,6 +142,7 @@ def smoke(
     prompt: str = PROMPT,
     max_tokens: int = 64,
     api_key: str | None = None,
+    model: str | None = None,
     timeout: float = 120.0,
     on_step: Callable[[Step], None] | None = None,
     **sampling: Any,
@@ -159,6 +160,8 @@ def smoke(
         Length of the streamed answer whose speed is taken [tokens].
     api_key : str, optional
         Bearer token.
+    model : str, optional
+        Which model to ask; by default the first that the server names.
     timeout : float
         Longest silence of the server [s].
     on_step : callable, optional
@@ -175,7 +178,7 @@ def smoke(
         raise InvalidInput(f"max_tokens is {max_tokens}; speed needs at least 2 tokens")
     record = _Record(on_step=on_step)
     seen: dict[str, Any] = {}
-    with Client(url, api_key=api_key, timeout=timeout) as client:
+    with Client(url, api_key=api_key, timeout=timeout, model=model) as client:
         with record.step("health") as detail:
             if not client.healthy(timeout=10.0):
                 raise WorkbenchError(f"{client.url}/health does not answer 200; is the server running?")
@@ -199,28 +202,39 @@ def _ask(
         detail.append(seen["version"])
     with record.step("models") as detail:
         models = client.models()
-        seen["model"] = str(models[0]["id"])
-        length = models[0].get("max_model_len")
+        seen["model"] = client.model
+        asked = next((model for model in models if model["id"] == client.model), {})
+        length = asked.get("max_model_len")
         detail.append(seen["model"] + (f", up to {length:,} tokens" if length else ""))
         before = _metrics_or_none(client)
+    asked_with: Prompt = prompt
     with record.step("completion") as detail:
         # The first request also warms the server up, so that the streamed one below is not slowed by it.
-        answer = client.generate(prompt, max_tokens=24, temperature=0)
+        try:
+            answer = client.generate(prompt, max_tokens=24, temperature=0)
+        except InvalidInput as error:
+            if not any(f"HTTP {code}" in str(error) for code in (404, 405)):
+                raise
+            asked_with = [{"role": "user", "content": prompt}]
+            raise _Skip("the server has no /v1/completions; it is asked by chat") from error
         _expect_tokens(answer, 24)
         seen["answer"] = answer.text
         detail.append(_shown(answer))
     with record.step("chat") as detail:
         detail.append(_shown(_chat(client)))
     with record.step("sampling") as detail:
-        asked = {"max_tokens": 12, "temperature": 0.9, "top_p": 0.95, "top_k": 40, "seed": 7}
-        first, second = (client.generate(prompt, **asked) for _ in range(2))
+        asking = {"max_tokens": 12, "temperature": 0.9, "top_p": 0.95, "seed": 7}
+        first, left_out = _accepted(client.generate, asked_with, asking, {"top_k": 40})
+        second, _ = _accepted(client.generate, asked_with, asking, {"top_k": 40})
         _expect_tokens(first, 12)
         _expect_tokens(second, 12)
         same = "repeats with its seed" if first.text == second.text else "does not repeat with its seed"
-        detail += [_shown(first), same]
+        detail += [_shown(first), same, *left_out]
     with record.step("streaming") as detail:
         earlier = _metrics_or_none(client)
-        streamed = client.stream_whole(prompt, **{"max_tokens": max_tokens, "ignore_eos": True, **sampling})
+        streamed, left_out = _accepted(
+            client.stream_whole, asked_with, {"max_tokens": max_tokens, **sampling}, {"ignore_eos": True}
+        )
         _expect_tokens(streamed, max_tokens)
         if streamed.ttft is None or not streamed.gaps:
             raise WorkbenchError("the answer came in one piece instead of a stream")
@@ -239,19 +253,31 @@ def _ask(
         tpot = seen["engine_tpot"] or streamed.tpot
         if tpot is not None:
             detail.append(f"{tpot * 1000:.1f} ms per token")
-        detail.append(f"{streamed.tokens_per_s:.1f} tokens/s")
+        detail += [f"{streamed.tokens_per_s:.1f} tokens/s", *left_out]
     with record.step("metrics") as detail:
         detail += _check_metrics(client, before)
 
 
 def _unless_missing(ask: Callable[[], _T], why: str) -> _T:
-    """What vLLM has and other servers of the same API need not have."""
+    """What vLLM has and other servers of the same API need not have, or not show to everybody."""
     try:
         return ask()
     except InvalidInput as error:
-        if "HTTP 404" in str(error):
+        if any(f"HTTP {code}" in str(error) for code in (401, 403, 404, 405)):
             raise _Skip(why) from error
         raise
+
+
+def _accepted(
+    ask: Callable[..., Generation], prompt: Prompt, sampling: dict[str, Any], further: dict[str, Any]
+) -> tuple[Generation, list[str]]:
+    """An answer, and what was left out: parameters that are vLLM's own are not asked of a server that refuses them."""
+    try:
+        return ask(prompt, **{**further, **sampling}), []
+    except InvalidInput as error:
+        if not any(name in str(error) and name not in sampling for name in further):
+            raise
+    return ask(prompt, **sampling), [f"without {', '.join(further)}, which the server does not take"]
 
 
 def _metrics_or_none(client: Client) -> Metrics | None:
