@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the ranked table; exit status 1 if nothing fits."""
-    from workbench.planner import search
+    from workbench.planner import next_measurement, search
 
     slo = ServiceLevel(ttft=args.max_ttft, tpot=args.max_tpot, percentile=args.percentile)
     table = search(args.model, workload=workload(args), slo=slo, **deployment_fields(args))
@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     if not args.json:
         rejected = ", ".join(f"{count} {verdict}" for verdict, count in table.attrs["rejected"].items())
         print(f"{table.attrs['evaluated']} deployments evaluated; rejected: {rejected or 'none'}")
+        if len(table) and (slo.ttft or slo.tpot) and table["usd_per_hour"].notna().any():
+            print(next_measurement(table).attrs["sentence"])
     return 0 if len(table) else 1
 
 
