@@ -23,6 +23,7 @@ _PUBLIC = {
     "ServiceLevel": "workbench.deployment",
     "WorkbenchError": "workbench.errors",
     "Workload": "workbench.deployment",
+    "bench": "workbench.benchmark.bench",
     "compare": "workbench.comparison",
     "custom_gpu": "workbench.hardware",
     "distill": "workbench.distillation",
@@ -41,6 +42,7 @@ __all__ = sorted(_PUBLIC)
 
 if TYPE_CHECKING:
     from workbench.architecture import Model, models
+    from workbench.benchmark.bench import bench
     from workbench.comparison import compare
     from workbench.deployment import Deployment, ServiceLevel, Workload
     from workbench.distillation import distill

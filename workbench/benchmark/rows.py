@@ -10,8 +10,9 @@ import csv
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from workbench.benchmark.load import LoadResult
 from workbench.errors import InvalidInput
@@ -22,6 +23,7 @@ COLUMNS = (
     "concurrency", "source", "notes", "ttft_ms", "tpot_ms",
 )  # fmt: skip
 TABLE = "serving_latency.csv"
+MODELS = "models"
 _RESULT = "load-"
 #: A Deployment's word for an engine -> how benchmarks write it.
 _ENGINES = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM", "tgi": "TGI"}
@@ -68,13 +70,24 @@ def row(result: LoadResult) -> dict[str, str] | None:
     return {name: str(cells[name]) for name in COLUMNS}
 
 
-def keep(results: Sequence[LoadResult], folder: str | Path) -> Path:
+def keep(
+    results: Sequence[LoadResult], folder: str | Path, models: Mapping[str, Mapping[str, Any]] | None = None
+) -> Path | None:
     """Add results to a folder: a JSON file each, and the table of all that the folder holds.
+
+    Parameters
+    ----------
+    results : sequence of LoadResult
+    folder : str or Path
+        Made if it is missing.
+    models : mapping, optional
+        Configurations of the models that rows name and that are not bundled, kept in ``models`` of the folder, where
+        ``--models`` of ``workbench validate`` finds them.
 
     Returns
     -------
-    Path
-        The table; it exists only if a result of the folder can be a row of it.
+    Path or None
+        The table; None if no result of the folder can be a row of it.
 
     Raises
     ------
@@ -91,6 +104,9 @@ def keep(results: Sequence[LoadResult], folder: str | Path) -> Path:
             while (file := place / f"{_RESULT}{stamp}-{number:04}.json").exists():
                 number += 1
             _write(file, json.dumps(result.to_json(), indent=2) + "\n")
+        for name, fields in (models or {}).items():
+            (place / MODELS).mkdir(exist_ok=True)
+            _write(place / MODELS / f"{name.replace('/', '__')}.json", json.dumps(fields, indent=2, default=str) + "\n")
         rows = [made for each in read(place) if (made := row(each)) is not None]
         table = place / TABLE
         if rows:
@@ -99,7 +115,7 @@ def keep(results: Sequence[LoadResult], folder: str | Path) -> Path:
             writer.writeheader()
             writer.writerows(rows)
             _write(table, text.getvalue())
-        return table
+        return table if rows else None
     except OSError as error:
         raise InvalidInput(f"{place} cannot be written: {error.strerror or error}") from error
 

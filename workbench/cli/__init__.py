@@ -25,6 +25,7 @@ VERBS = (
     "distill",
     "serve",
     "smoke",
+    "bench",
     "compare",
     "validate",
     "calibrate",
