@@ -25,6 +25,7 @@ VERBS = (
     "distill",
     "serve",
     "smoke",
+    "monitor",
     "bench",
     "compare",
     "validate",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import queue
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
 
 from workbench.cli.serve import is_url
 from workbench.errors import InvalidInput
@@ -35,28 +39,39 @@ def run(args: argparse.Namespace) -> int:
     end = time.monotonic() + args.seconds if args.seconds is not None else None
     came: queue.SimpleQueue[Point] = queue.SimpleQueue()
     answered, shown = False, ""
-    with Monitor(args.url, every=args.every, history=2, api_key=args.api_key, pid=args.pid) as watching:
-        forget = watching.observe(lambda point, _: came.put(point))
-        try:
-            while end is None or time.monotonic() < end:
-                try:
-                    point = came.get(timeout=0.2)
-                except queue.Empty:
-                    continue
-                answered = answered or point.state in ("ready", "silent")
-                if args.json:
-                    print(json.dumps(point.to_dict()), flush=True)
-                    continue
-                if point.words and point.words != shown:
-                    print(point.words, file=sys.stderr)
-                shown = point.words
-                print(line(point), flush=True)
-        except KeyboardInterrupt:
-            pass
-        forget()
+    with (
+        ended_by_signals() as stop,
+        Monitor(args.url, every=args.every, history=2, api_key=args.api_key, pid=args.pid) as watching,
+    ):
+        watching.observe(lambda point, _: came.put(point))
+        while not stop.is_set() and (end is None or time.monotonic() < end):
+            try:
+                point = came.get(timeout=0.1)
+            except queue.Empty:
+                continue
+            answered = answered or point.state in ("ready", "silent")
+            if args.json:
+                print(json.dumps(point.to_dict()), flush=True)
+                continue
+            if point.words and point.words != shown:
+                print(point.words, file=sys.stderr)
+            shown = point.words
+            print(line(point), flush=True)
         diagnosis = watching.diagnosis
     print(json.dumps({"diagnosis": diagnosis.to_dict()}) if args.json else f"\n{diagnosis}", flush=True)
     return 0 if answered else 1
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set, so that the diagnosis is still printed."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def line(point: Point) -> str:
