@@ -170,6 +170,7 @@ def test_a_plans_words_become_the_servers_own() -> None:
     }  # fmt: skip
     assert (given["--type_k"], given["--type_v"], given["--flash_attn"]) == ("8", "1", "true")
     assert (given["--n_ubatch"], given["--n_batch"], given["--n_threads"]) == ("1024", "1024", "3")
+    assert given["--interrupt_requests"] == "false"
     assert (given["--host"], given["--port"]) == ("127.0.0.1", "80")
     assert not any("parallel" in word or "split" in word for word in words)
     for wrong in (["vllm", "serve"], ["llama-server", "--port", "1"], ["llama-server", "--swa-full"]):

@@ -101,6 +101,7 @@ def process_command(command: Sequence[str], python: Path, host: str, port: int) 
         "--n_threads": threads,
         "--n_threads_batch": threads,
         "--logits_all": "false",  # else it keeps the scores of every token of the context
+        "--interrupt_requests": "false",  # else a stream ends unsaid when the next request comes
     }
     if "--n_ubatch" in made and "--n_batch" not in made:
         defaults["--n_batch"] = made[made.index("--n_ubatch") + 1]
