@@ -7,10 +7,11 @@
 
 from __future__ import annotations
 
+from workbench.serving.baseline import baseline
 from workbench.serving.client import Client, Generation
 from workbench.serving.offline import offline
 from workbench.serving.server import Server
 from workbench.serving.smoke import SmokeResult, Step, smoke
 from workbench.serving.start import serve
 
-__all__ = ["Client", "Generation", "Server", "SmokeResult", "Step", "offline", "serve", "smoke"]
+__all__ = ["Client", "Generation", "Server", "SmokeResult", "Step", "baseline", "offline", "serve", "smoke"]
