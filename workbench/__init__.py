@@ -23,6 +23,7 @@ _PUBLIC = {
     "ServiceLevel": "workbench.deployment",
     "WorkbenchError": "workbench.errors",
     "Workload": "workbench.deployment",
+    "baseline": "workbench.serving",
     "bench": "workbench.benchmark.bench",
     "compare": "workbench.comparison",
     "custom_gpu": "workbench.hardware",
@@ -31,6 +32,7 @@ _PUBLIC = {
     "gpus": "workbench.hardware",
     "models": "workbench.architecture",
     "monitor": "workbench.monitoring",
+    "next_measurement": "workbench.planner",
     "plan": "workbench.planner",
     "quantize": "workbench.quantizers",
     "schemes": "workbench.formats",
@@ -50,10 +52,10 @@ if TYPE_CHECKING:
     from workbench.formats import schemes
     from workbench.hardware import custom_gpu, gpu, gpus
     from workbench.monitoring import monitor
-    from workbench.planner import Plan, plan, search
+    from workbench.planner import Plan, next_measurement, plan, search
     from workbench.quantities import Estimate
     from workbench.quantizers import quantize
-    from workbench.serving import serve
+    from workbench.serving import baseline, serve
     from workbench.trials import try_methods
 
 

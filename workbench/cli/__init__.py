@@ -27,6 +27,7 @@ VERBS = (
     "smoke",
     "monitor",
     "bench",
+    "baseline",
     "compare",
     "validate",
     "calibrate",
