@@ -65,6 +65,7 @@ ABOVE_THE_CORE = [
     "benchmark",
     "trials",
     "comparison",
+    "adaptation",
     "demo",
     "ui",
     "cli",

@@ -24,6 +24,7 @@ _PUBLIC = {
     "WorkbenchError": "workbench.errors",
     "Workload": "workbench.deployment",
     "baseline": "workbench.serving",
+    "adapt": "workbench.adaptation",
     "bench": "workbench.benchmark.bench",
     "compare": "workbench.comparison",
     "custom_gpu": "workbench.hardware",
@@ -43,6 +44,7 @@ _PUBLIC = {
 __all__ = sorted(_PUBLIC)
 
 if TYPE_CHECKING:
+    from workbench.adaptation import adapt
     from workbench.architecture import Model, models
     from workbench.benchmark.bench import bench
     from workbench.comparison import compare

@@ -29,6 +29,7 @@ VERBS = (
     "bench",
     "baseline",
     "compare",
+    "adapt",
     "validate",
     "calibrate",
     "flags",
