@@ -214,8 +214,8 @@ def test_it_ends_with_its_server(engine: StandInEngine) -> None:
     monitor.wait(2, 10)
     gone = weakref.ref(server)
     server = None
-    gc.collect()
-    assert gone() is None, "a monitor must not keep a server running that nobody holds"
+    # A reading that is under way may hold it for a moment; the monitor must not keep it running.
+    wait_until(lambda: gc.collect() >= 0 and gone() is None, 5, "nobody holds the server")
     wait_until(lambda: not monitor.running, 10, "the monitor ends")
     assert monitor.latest is not None
     assert monitor.latest.state == "stopped"

@@ -20,6 +20,7 @@ _PUBLIC = {
     "ErrorChart": "workbench.ui.error_chart",
     "GpuTable": "workbench.ui.gpus",
     "MethodsPanel": "workbench.ui.methods",
+    "MonitorPanel": "workbench.ui.monitor",
     "Panel": "workbench.ui.panel",
     "PlannerPages": "workbench.ui.pages",
     "PlannerPanel": "workbench.ui.planner",
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from workbench.ui.gpus import GpuTable
     from workbench.ui.methods import MethodsPanel
     from workbench.ui.pages import PlannerPages
+    from workbench.ui.monitor import MonitorPanel
     from workbench.ui.panel import Panel
     from workbench.ui.planner import PlannerPanel
     from workbench.ui.quantize import QuantizePanel
