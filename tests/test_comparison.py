@@ -15,8 +15,10 @@ from workbench.cli import main
 from workbench.comparison import COLUMNS, Comparison
 from workbench.engines.vllm.logs import MemoryReport, read_log
 from workbench.errors import InvalidInput
+from workbench.evidence.drift import drift
 from workbench.quantities import GIB, Estimate
 from workbench.serving import SmokeResult
+from workbench.ui import ComparisonPanel
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 
@@ -50,6 +52,33 @@ def test_a_plan_that_is_right_is_inside_everywhere(plan: wb.Plan) -> None:
     assert set(table["quantity"]) == {"weights_bytes", "kv_cache_bytes", "kv_cache_tokens", "max_concurrency"}
     assert table.attrs["missing"] == ["activation_peak_bytes", "non_torch_bytes", "cuda_graphs_bytes"]
     assert table["error"].abs().max() < 0.01
+
+
+def test_a_release_that_drifts_is_warned_of(plan: wb.Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    known = "INFO 11-20 10:00:00 [api_server.py:1] vLLM API server version 0.19.0\n"
+    unknown = known.replace("0.19.0", "9.1.0")
+    right = log_of(plan)
+    # The tokens of a cache that is too small follow from it: one witness, which may be chance …
+    wrong = log_of(plan, kv_factor=0.4)
+    for log, warned in ((right, False), (known + wrong, False), (unknown + right, False), (unknown + wrong, True)):
+        table = wb.compare(plan, read_log(log.splitlines()))
+        assert bool(table.attrs["drift"]) is warned, log
+    assert "vLLM 9.1.0 is newer than the constants here, and kv cache lies outside" in table.attrs["drift"]
+    # … and of a release that is known, three of five are none.
+    inside = {
+        "weights_bytes": False,
+        "activation_peak_bytes": False,
+        "kv_cache_bytes": False,
+        "tpot": True,
+        "ttft": True,
+    }
+    assert "by chance in 0.9% of runs" in drift("vllm", "0.19.0", inside)
+    (tmp_path / "plan.json").write_text(plan.to_json())
+    (tmp_path / "log").write_text(unknown + wrong)
+    assert main(["compare", "--plan", str(tmp_path / "plan.json"), "--log", str(tmp_path / "log")]) == 1
+    assert "is newer than the constants here" in capsys.readouterr().out
+    panel = ComparisonPanel(plan, read_log((unknown + wrong).splitlines()))
+    assert "9.1.0" in panel.drift
 
 
 def test_a_plan_that_is_wrong_is_outside_and_the_error_has_a_sign(plan: wb.Plan) -> None:

@@ -7,13 +7,14 @@ one request against the plan for one request of that length.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.deployment import Workload
 from workbench.engines.vllm.logs import MemoryReport
 from workbench.errors import InvalidInput
+from workbench.evidence.drift import drift
 from workbench.quantities import GIB, Estimate, show_bytes, show_count, show_seconds
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def compare(plan: Plan, server: Server | MemoryReport, smoke: SmokeResult | None
     pandas.DataFrame
         A row per quantity that both know, columns :data:`COLUMNS`: ``planned``, ``low``, ``high`` and ``reported`` in
         ``unit`` [B, tokens, requests, s, tokens/s], ``error`` relative to the reported value, ``inside`` whether the
-        90 % interval holds it. ``attrs["missing"]`` names what the engine does not report.
+        90 % interval holds it. ``attrs["missing"]`` names what the engine does not report; ``attrs["drift"]`` warns
+        where the engine no longer does what its constants say, and is empty otherwise.
 
     Raises
     ------
@@ -140,7 +142,14 @@ def compare(plan: Plan, server: Server | MemoryReport, smoke: SmokeResult | None
     found = list(comparisons(plan, server, smoke))
     table = pd.DataFrame([item.row() for item in found], columns=list(COLUMNS))
     table.attrs["missing"] = [name for name in _MEMORY if name not in {item.quantity for item in found}]
+    table.attrs["drift"] = alarm(plan, server, found)
     return table
+
+
+def alarm(plan: Plan, server: Server | MemoryReport, found: Iterable[Comparison]) -> str:
+    """What to be warned of, see :func:`workbench.evidence.drift.drift`."""
+    version = server.version or plan.deployment.engine_version
+    return drift(plan.deployment.engine, version, {each.quantity: each.inside for each in found})
 
 
 def comparisons(plan: Plan, server: Server | MemoryReport, smoke: SmokeResult | None = None) -> Iterator[Comparison]:

@@ -10,11 +10,14 @@ from pathlib import Path
 from workbench.cli.arguments import deployment_fields
 from workbench.cli.serve import add_source_arguments, start, watch
 from workbench.cli.smoke import add_smoke_arguments, ask
-from workbench.comparison import Comparison, comparisons
-from workbench.engines.vllm.logs import read_log
+from workbench.comparison import Comparison, alarm, comparisons
+from workbench.engines.vllm.logs import MemoryReport, read_log
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.planner import Plan, plan
-from workbench.serving import serve
+from workbench.serving import Server, serve
+
+#: Rows, and what to be warned of.
+Found = tuple[list[Comparison], str]
 
 HELP = "put a plan beside what vLLM reports: a running one, one started for it, or a log"
 
@@ -32,14 +35,20 @@ def run(args: argparse.Namespace) -> int:
     """Exit status 1 if what the engine says of its memory is outside the plan's interval."""
     if args.url and args.log:
         raise InvalidInput("give --url or --log, not both")
-    rows = _from_log(args) if args.log else _from_url(args) if args.url else _from_start(args)
-    if rows is None:
+    found = _from_log(args) if args.log else _from_url(args) if args.url else _from_start(args)
+    if found is None:
         return 1
+    rows, warned = found
     if args.json:
-        print(json.dumps({"rows": [row.row() for row in rows]}, indent=2))
+        print(json.dumps({"rows": [row.row() for row in rows], "drift": warned}, indent=2))
     else:
-        print(text(rows))
+        print("\n".join([text(rows), *([warned] if warned else [])]))
     return 0 if all(row.inside for row in rows if row.source == "engine") else 1
+
+
+def _found(planned: Plan, server: Server | MemoryReport) -> Found:
+    rows = list(comparisons(planned, server))
+    return rows, alarm(planned, server, rows)
 
 
 def text(rows: list[Comparison]) -> str:
@@ -64,32 +73,32 @@ def _plan(args: argparse.Namespace) -> Plan:
     return plan(args.model, **deployment_fields(args))
 
 
-def _from_log(args: argparse.Namespace) -> list[Comparison]:
+def _from_log(args: argparse.Namespace) -> Found:
     try:
         lines = Path(args.log).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise InvalidInput(f"{args.log} cannot be read: {error.strerror}") from error
-    return list(comparisons(_plan(args), read_log(lines)))
+    return _found(_plan(args), read_log(lines))
 
 
-def _from_url(args: argparse.Namespace) -> list[Comparison] | None:
+def _from_url(args: argparse.Namespace) -> Found | None:
     planned = _plan(args)
     server = serve(args.url)
     if server.status == "failed":
         print(f"workbench: {server.error}", file=sys.stderr)
         return None
     ask(server, args, quiet=True)
-    return list(comparisons(planned, server))
+    return _found(planned, server)
 
 
-def _from_start(args: argparse.Namespace) -> list[Comparison] | None:
+def _from_start(args: argparse.Namespace) -> Found | None:
     try:
         with start(args) as server:
             if server.plan is None:
                 raise InvalidInput("the workbench cannot plan this model, so there is nothing to compare with")
             watch(server)
             ask(server, args, quiet=True)
-            return list(comparisons(server.plan, server))
+            return _found(server.plan, server)
     except InvalidInput:
         raise
     except WorkbenchError as error:

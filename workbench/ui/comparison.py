@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from workbench.comparison import comparisons
+from workbench.comparison import alarm, comparisons
 from workbench.ui.panel import Panel
 
 if TYPE_CHECKING:
@@ -36,11 +36,18 @@ class ComparisonPanel(Panel):
     plan : Plan
     server : Server or MemoryReport
         Ready, and best after a smoke test, whose speed is compared too.
+
+    Attributes
+    ----------
+    rows : list of dict
+    drift : str
+        What to be warned of; empty where the engine does what its constants say.
     """
 
     script = "comparison.js"
 
     rows = traitlets.List(read_only=True).tag(sync=True)
+    drift = traitlets.Unicode(read_only=True).tag(sync=True)
 
     def __init__(self, plan: Plan, server: Server) -> None:
         super().__init__()
@@ -48,7 +55,9 @@ class ComparisonPanel(Panel):
 
     def show(self, plan: Plan, server: Server) -> None:
         """Compare again, or something else."""
-        self.set_trait("rows", [_row(found.row()) for found in comparisons(plan, server)])
+        found = list(comparisons(plan, server))
+        self.set_trait("drift", alarm(plan, server, found))
+        self.set_trait("rows", [_row(each.row()) for each in found])
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ function panel(root, model) {
           rows,
         ),
       ),
+      ...(model.get("drift") ? [h("p", { class: "wb-problem", role: "alert" }, model.get("drift"))] : []),
     );
   };
   draw();
