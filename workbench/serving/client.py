@@ -155,7 +155,11 @@ class Client:
 
     def metrics(self) -> Metrics:
         """One reading of ``/metrics``."""
-        return parse_metrics(self._get("/metrics").text)
+        return parse_metrics(self.metrics_text())
+
+    def metrics_text(self) -> str:
+        """The page ``/metrics`` as it is."""
+        return self._get("/metrics").text
 
     # --- what it says -------------------------------------------------------------------------------------------
 

@@ -239,6 +239,11 @@ class Server:
 
     # --- use ----------------------------------------------------------------------------------------------------
 
+    def client(self) -> Client:
+        """A client of its own, with the server's key and model; waits until the server is ready."""
+        self.wait_ready()
+        return self._client()
+
     def _client(self, url: str | None = None) -> Client:
         return Client(url or self.url, api_key=self._api_key, model=self._model)
 
