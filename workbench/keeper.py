@@ -106,6 +106,9 @@ class _Keeper:
                 prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
         try:
+            # Made here and not by the owner, who may be killed between making it and starting the keeper.
+            if self.scratch and not os.path.isdir(self.scratch):
+                os.mkdir(self.scratch, 0o700)
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=with_keeper)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self.say(f"failed {getattr(error, 'errno', None) or 0} {getattr(error, 'strerror', '') or error}")

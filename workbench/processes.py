@@ -43,7 +43,8 @@ class Supervised:
     log : Path
         File that standard output and standard error are appended to; its folder is made.
     scratch : Path, optional
-        Folder that is removed when the owner dies before the command has ended; otherwise it is the owner's.
+        Folder that is removed when the owner dies before the command has ended; otherwise it is the owner's. Made if it
+        is not there.
 
     Attributes
     ----------

@@ -156,10 +156,15 @@ def in_this_process(place: Place, start: Callable[[], Server], how: str, wait: f
 
 
 def in_an_owner(place: Place, code: str, how: str, wait: float) -> None:
-    """Let another Python start a server, and kill that Python."""
+    """Let another Python start a server, and kill that Python: once it has one, or at any moment before."""
     words = [sys.executable, "-c", code + f"\ntime.sleep({60 if how == 'kill the owner' else wait})"]
     owner = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
+    if how == "kill the owner early":
+        time.sleep(wait)
+        owner.kill()
+        owner.communicate()
+        return
     _, pid, url = owner.stdout.readline().split()
     place.ports.add(int(url.rsplit(":", 1)[1]))
     assert psutil.pid_exists(int(pid)) or how != "kill the owner"
@@ -195,7 +200,7 @@ def in_a_kernel(place: Place, code: str, wait: float) -> None:
 
 
 HERE = ("stop", "forget", "kill the server", "kill its worker")
-OWNED = ("kill the owner", "the owner ends", "kill the kernel")
+OWNED = ("kill the owner", "kill the owner early", "the owner ends", "kill the kernel")
 
 
 def cycle(place: Place, start: Callable[[], Server], code: str, how: str, wait: float) -> None:
@@ -230,6 +235,7 @@ def test_two_hundred_starts_and_ends_leave_nothing(place: Place, stub: None) -> 
     files, threads = 0, 0
     for number in range(200):
         how = chance.choice([*HERE, *OWNED])
+        # Before, while and after it comes up, which takes a second or two.
         wait, deaf = chance.choice([0.0, chance.uniform(0, 0.6), chance.uniform(0, 3.0)]), chance.random() < 0.2
         print(f"{number}: {how} after {wait:.2f} s{', deaf' if deaf else ''} (seed {seed})", flush=True)
         stub_cycle(place, how, wait, deaf)

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -70,10 +71,13 @@ class Order:
 
 
 def _scratch_folder() -> Path:
-    """A new folder for one process's temporary files; its path is short, as a socket's must be (107 bytes)."""
+    """Where one process's temporary files shall lie; the path is short, as a socket's must be (107 bytes).
+
+    The process's keeper makes the folder, so that there is none without somebody who removes it.
+    """
     usual = tempfile.gettempdir()
     short = "/tmp" if len(usual) > 40 and Path("/tmp").is_dir() else usual
-    return Path(tempfile.mkdtemp(prefix="workbench-", dir=short))
+    return Path(short) / f"workbench-{uuid.uuid4().hex[:12]}"
 
 
 class _Stopped(Exception):
