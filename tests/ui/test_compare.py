@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import workbench as wb
 from workbench.planner.matrix import matrix
 from workbench.ui import ComparePanel, GpuTable, PlannerPages, PlannerPanel, Tabs, choices, comparing
-from workbench.ui.chart import preload
 from workbench.ui.kept import MOST_PLANS
+from workbench.ui.plan_chart import preload
 
 
 def sent_by(panel: Any) -> list[dict[str, Any]]:

@@ -9,8 +9,8 @@ import traitlets
 
 from workbench.errors import WorkbenchError
 from workbench.ui import choices
-from workbench.ui.chart import preload
 from workbench.ui.panel import Panel, Refused, log, sentence
+from workbench.ui.plan_chart import preload
 
 
 class AnsweringPanel(Panel):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-import threading
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,29 +47,6 @@ def widget(figure: Figure) -> FigureWidget:
 def key(mark: str, colour: str, words: str) -> dict[str, str]:
     """An entry of a chart's legend, for the page."""
     return {"mark": mark, "colour": colour, "text": words}
-
-
-@cache
-def preload() -> threading.Thread:
-    """Load plotly beside everything else: that takes seconds, in which the controls are to answer all the same.
-
-    Returns
-    -------
-    threading.Thread
-        Ended once it is loaded.
-    """
-
-    def load() -> None:
-        from workbench.deployment import ServiceLevel
-        from workbench.planner.curve import Curve
-        from workbench.ui.plan_chart import figure
-
-        figure(Curve((), None, None), ServiceLevel(), None)
-        getattr(importlib.import_module("plotly.graph_objects"), "FigureWidget")  # noqa: B009  # loaded when named
-
-    thread = threading.Thread(target=load, name="plotly", daemon=True)
-    thread.start()
-    return thread
 
 
 def change(shown: FigureWidget, traces: Iterable[Mapping[str, Any]], layout: Mapping[str, Any]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.ui.advisor import AdvisorPanel
-from workbench.ui.chart import preload
 from workbench.ui.compare import ComparePanel
 from workbench.ui.gpus import GpuTable
+from workbench.ui.plan_chart import preload
 from workbench.ui.planner import PlannerPanel
 from workbench.ui.tabs import Tabs
 

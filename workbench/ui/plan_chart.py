@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from workbench.quantities import show_count, show_seconds, show_usd
@@ -317,3 +320,25 @@ def titles(slo: ServiceLevel, narrow: bool) -> dict[str, Any]:
             for text, (across, up) in zip(words, _NARROW if narrow else _WIDE, strict=True)
         ]
     }
+
+
+@cache
+def preload() -> threading.Thread:
+    """Load plotly beside everything else: that takes seconds, in which the controls are to answer all the same.
+
+    Returns
+    -------
+    threading.Thread
+        Ended once it is loaded.
+    """
+
+    def load() -> None:
+        from workbench.deployment import ServiceLevel
+        from workbench.planner.curve import Curve
+
+        figure(Curve((), None, None), ServiceLevel(), None)
+        getattr(importlib.import_module("plotly.graph_objects"), "FigureWidget")  # noqa: B009  # loaded when named
+
+    thread = threading.Thread(target=load, name="plotly", daemon=True)
+    thread.start()
+    return thread
