@@ -155,3 +155,17 @@ def test_how_far_its_log_says_it_is() -> None:
     assert seen == [
         ("loading", None), ("loading", 0.5), ("listening", None), ("listening", None), ("ready", None),
     ]  # fmt: skip
+
+
+def test_a_model_of_the_hub_is_asked_for_by_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = []
+
+    def made(order: object, **more: object) -> object:
+        orders.append((order, more))
+        return order
+
+    monkeypatch.setattr("workbench.serving.start.Server", made)
+    wb.serve("Qwen/Qwen3-0.6B", engine="transformers", gpu="cpu")
+    wb.serve("builtin", engine="transformers", gpu="cpu")
+    wb.serve("Qwen/Qwen3-0.6B", gpu="cpu")
+    assert [more["model"] for _, more in orders] == ["Qwen/Qwen3-0.6B", None, None]

@@ -87,7 +87,9 @@ def serve(
         raise InvalidInput("model and api_key are for a running server, named by its address")
     check_fields(deployment)
     planned, order = resolve(source, checkpoint, arguments, deployment)
-    server = Server(replace(order, port=port), plan=planned)
+    # transformers lists all of a user's cache of the hub, and answers for this one of them.
+    hub = order.engine is STARTERS[transformers.ENGINE.name] and not order.offline and order.fetch is None
+    server = Server(replace(order, port=port), plan=planned, model=order.command[2] if hub else None)
     return server.wait_ready() if wait else server
 
 
