@@ -254,3 +254,15 @@ def test_what_cannot_be_followed_is_refused(source: Any, options: dict[str, Any]
     with pytest.raises(InvalidInput):
         wb.monitor(source, **options)
     assert threading.active_count() == before
+
+
+def test_a_queue_is_not_diagnosed_from_one_reading_nor_forgotten_by_a_short_history(engine: StandInEngine) -> None:
+    engine.numbers.running.set(3)
+    engine.numbers.waiting.set(4)
+    engine.numbers.kv_usage.set(0.3)
+    said: list[tuple[int, str]] = []
+    with watching(engine, history=2) as monitor:
+        monitor.observe(lambda _, diagnosis: said.append((monitor._sampler.taken, diagnosis.verdict)))
+        wait_until(lambda: monitor.diagnosis.verdict == "limited", 10, "the queue is seen")
+        assert all(taken >= 3 for taken, verdict in said if verdict == "limited")
+        assert any(finding.kind == "max_num_seqs" for finding in monitor.diagnosis.findings)

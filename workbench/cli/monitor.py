@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     answered, shown = False, ""
     with (
         ended_by_signals() as stop,
-        Monitor(args.url, every=args.every, history=2, api_key=args.api_key, pid=args.pid) as watching,
+        Monitor(args.url, every=args.every, api_key=args.api_key, pid=args.pid) as watching,
     ):
         watching.observe(lambda point, _: came.put(point))
         while not stop.is_set() and (end is None or time.monotonic() < end):

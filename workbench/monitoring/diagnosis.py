@@ -199,7 +199,7 @@ def diagnose(seen: Evidence, why_unknown: str = "") -> Diagnosis:
     if limiting:
         return Diagnosis("limited", limiting[0].text, findings)
     if seen.running_most is None or seen.waiting_most is None:
-        return Diagnosis("not known", why_unknown or "The engine has not told of its requests yet.", findings)
+        return Diagnosis("not known", why_unknown or "A few readings more are needed.", findings)
     if rules.idle(seen.running_most, seen.waiting_most):
         return Diagnosis("idle", "Nothing was asked of the engine.", findings)
     if rules.waits_all_the_time(seen.waiting_least or 0.0):

@@ -285,7 +285,7 @@ def engine_behind(port: int) -> int | None:
         listening = [c.pid for c in psutil.net_connections(kind="tcp") if c.status == psutil.CONN_LISTEN
                      and c.laddr and c.laddr.port == port and c.pid]  # fmt: skip
         for pid in listening:
-            if any(word in part for part in psutil.Process(pid).cmdline() for word in _ENGINES):
+            if any(word in part.casefold() for part in psutil.Process(pid).cmdline() for word in _ENGINES):
                 return pid
     except (psutil.Error, OSError):
         return None

@@ -196,6 +196,7 @@ class _Sampler:
         self._known = Known.of(plan.deployment) if plan is not None else Known()
         self.history: deque[Point] = deque(maxlen=keep)
         self._readings: deque[tuple[float, Metrics]] = deque()
+        self._recent: list[Point] = []
         self._since = 0.0
         self._gap = False
         self._restarts = 0
@@ -252,8 +253,9 @@ class _Sampler:
         with self._told:
             self.history.append(point)
             self.taken += 1
-        recent = [p for p in self._last(point) if p.time >= self._since and point.time - p.time <= WINDOW]
-        self.diagnosis = diagnose(evidence(recent, self._known), point.words)
+        self._recent = [p for p in self._recent if p.time >= self._since and 0 <= point.time - p.time <= WINDOW]
+        self._recent.append(point)
+        self.diagnosis = diagnose(evidence(self._recent, self._known), point.words)
         with self._told:
             self._told.notify_all()
         for callback in list(self._callbacks.values()):
@@ -263,9 +265,6 @@ class _Sampler:
                 log.exception("what follows a monitor failed")
         if point.state == "stopped":
             self.ending.set()
-
-    def _last(self, point: Point) -> list[Point]:
-        return self.kept()[-max(int(WINDOW / self._every) + 1, 2) :] or [point]
 
     def _look(self) -> Point:
         state, words, metrics = self._ask()

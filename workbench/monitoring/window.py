@@ -17,6 +17,8 @@ from workbench.monitoring.engine import Percentiles, Rates
 from workbench.monitoring.readings import SLOWED, CardReading, Reading
 from workbench.monitoring.rules import ridge_tokens
 
+#: From fewer readings nothing is said of requests: whoever waits in one of them may have come that moment.
+_FEW = 3
 #: "ready": it told its numbers; "starting": it was started here and comes up; "unreachable": nothing answers;
 #: "silent": it answers, and has no numbers to tell; "stopped": it was started here and has ended.
 State = Literal["ready", "starting", "unreachable", "silent", "stopped"]
@@ -143,6 +145,8 @@ def evidence(points: Sequence[Point], known: Known | None = None) -> Evidence:
     recent = points[-1].recent or Rates(0.0)
     # Once it does not answer, what it did before says nothing of now.
     rates = [point.engine for point in points if point.engine is not None] if points[-1].engine else []
+    if len(rates) < _FEW:
+        rates = []
     running, waiting = _known(rates, lambda r: r.running), _known(rates, lambda r: r.waiting)
     machines = [point.machine for point in points if point.machine is not None]
     on_cpu = known.on_cpu
