@@ -64,6 +64,7 @@ ABOVE_THE_CORE = [
     "distillation",
     "benchmark",
     "trials",
+    "benchmark.experiment",  # makes what it serves by the words of the methods that are tried
     "comparison",
     "adaptation",
     "demo",

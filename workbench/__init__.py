@@ -29,6 +29,7 @@ _PUBLIC = {
     "compare": "workbench.comparison",
     "custom_gpu": "workbench.hardware",
     "distill": "workbench.distillation",
+    "experiment": "workbench.benchmark.experiment",
     "gpu": "workbench.hardware",
     "gpus": "workbench.hardware",
     "models": "workbench.architecture",
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from workbench.adaptation import adapt
     from workbench.architecture import Model, models
     from workbench.benchmark.bench import bench
+    from workbench.benchmark.experiment import experiment
     from workbench.comparison import compare
     from workbench.deployment import Deployment, ServiceLevel, Workload
     from workbench.distillation import distill

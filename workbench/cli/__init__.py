@@ -27,6 +27,7 @@ VERBS = (
     "smoke",
     "monitor",
     "bench",
+    "experiment",
     "baseline",
     "compare",
     "adapt",
