@@ -232,14 +232,15 @@ def test_two_hundred_starts_and_ends_leave_nothing(place: Place, stub: None) -> 
     seed = int(os.environ.get("WORKBENCH_SEED", time.time_ns() % 10**6))
     chance = random.Random(seed)
     random.seed(seed)
+    cycles = int(os.environ.get("WORKBENCH_CYCLES", 200))
     files, threads = 0, 0
-    for number in range(200):
+    for number in range(cycles):
         how = chance.choice([*HERE, *OWNED])
         # Before, while and after it comes up, which takes a second or two.
         wait, deaf = chance.choice([0.0, chance.uniform(0, 0.6), chance.uniform(0, 3.0)]), chance.random() < 0.2
         print(f"{number}: {how} after {wait:.2f} s{', deaf' if deaf else ''} (seed {seed})", flush=True)
         stub_cycle(place, how, wait, deaf)
-        if number == 50:  # by then every way was gone once and what is opened once for all is open
+        if number == cycles // 3:  # by then every way was gone once and what is opened once for all is open
             files, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) <= files + 3, "files stay open"
