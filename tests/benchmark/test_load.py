@@ -111,3 +111,12 @@ def test_a_damaged_file_among_results_is_named(tmp_path):
 def test_what_nobody_named_is_no_row():
     assert rows.row(result(target=Target("http://h", "m"))) is None
     assert rows.row(result(tpot=None)) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"served": Served(prefix_hit=0.4)}, {"level": LoadLevel(wb.Workload(64, 16, 2, prefix_hit=0.5), 32)}],
+)
+def test_prompts_that_a_cache_held_are_no_row(change):
+    assert rows.row(result(**change)) is None
+    assert rows.row(result(served=Served(prefix_hit=0.01))) is not None

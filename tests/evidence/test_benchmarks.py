@@ -61,6 +61,12 @@ def test_what_no_campaign_is_known_for_stays_as_it_says():
     assert conditions(plain).workload(plain).requests is None
 
 
+def test_a_run_of_ones_own_says_how_many_requests_it_had():
+    own = {**ROW, "source": "workbench bench, vllm bench serve 0.32.0", "notes": "32 requests, 8 warm-ups, seed 7"}
+    assert conditions(own).workload(own).requests == 32
+    assert conditions({**own, "source": "elsewhere"}).waves is None
+
+
 def test_every_rule_names_its_source():
     for rule in read_rows("benchmarks.csv"):
         assert rule["source"].startswith(("github:", "https://", "inferred:")), rule

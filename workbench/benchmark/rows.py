@@ -25,6 +25,8 @@ COLUMNS = (
 TABLE = "serving_latency.csv"
 MODELS = "models"
 _RESULT = "load-"
+#: Share of the prompts that a cache may hold in a row, which has no word for it [-].
+_MOST_CACHED = 0.05
 #: A Deployment's word for an engine -> how benchmarks write it.
 _ENGINES = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM", "tgi": "TGI"}
 
@@ -35,15 +37,17 @@ def row(result: LoadResult) -> dict[str, str] | None:
     Returns
     -------
     dict or None
-        None for what such a row cannot state: a load at a rate, answers of a single token, a model nobody named.
+        None for what such a row cannot state: a load at a rate, answers of a single token, a model nobody named,
+        prompts that a cache held.
     """
     level, target = result.level, result.target
     if level.concurrency is None or result.tpot is None or not target.config or not target.gpu:
         return None
+    if max(level.workload.prefix_hit, (result.served and result.served.prefix_hit) or 0.0) > _MOST_CACHED:
+        return None
     parts = [
         f"{result.completed} requests, {level.warmups} warm-ups, seed {level.seed}",
         f"{result.failed} failed" if result.failed else "",
-        f"prefix_hit={result.served.prefix_hit:.3f}" if result.served and result.served.prefix_hit else "",
         f"cores={result.tool.machine.get('cores')}" if target.gpu == "cpu" else "",
         f"measured {result.tool.started[:10]}",
     ]

@@ -78,6 +78,14 @@ def _number(text: str, row: Row) -> int:
     return int(factor or 1) * (whole(row, name) or 1) if name.isalpha() else int(text)
 
 
+def _own_waves(row: Row) -> float | None:
+    """Requests ÷ concurrency of a row that ``workbench bench`` wrote, which says how many there were."""
+    said = (
+        re.match(r"(\d+) requests\b", cell(row, "notes")) if cell(row, "source").startswith("workbench bench") else None
+    )
+    return int(said[1]) / (whole(row, "concurrency") or 1) if said else None
+
+
 def conditions(row: Row) -> Conditions:
     """What is known of how a row was measured; nothing where no campaign is known.
 
@@ -91,7 +99,7 @@ def conditions(row: Row) -> Conditions:
     found = re.search(r"measured (\d{4}-\d{2}-\d{2})", cell(row, "notes"))
     rule = next((each for each in _table() if _applies(each, row, found[1] if found else "")), None)
     if rule is None:
-        return Conditions({})
+        return Conditions({}, waves=_own_waves(row))
     fields: dict[str, Any] = {}
     if rule["gpu_memory_utilization"]:
         fields["gpu_memory_utilization"] = float(rule["gpu_memory_utilization"])
