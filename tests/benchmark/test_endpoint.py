@@ -73,9 +73,11 @@ def test_a_list_of_models_that_is_none(listing):
 
 def test_a_key_that_is_wanted():
     with StreamingServer(key="secret") as server:
-        with pytest.raises(InvalidInput, match="wants an API key") as caught:
+        with pytest.raises(InvalidInput, match="refuses this API key") as caught:
             ask(server, api_key="wrong")
         assert "wrong" not in str(caught.value)
+        with pytest.raises(InvalidInput, match="wants an API key"):
+            ask(server)
         assert ask(server, api_key="secret").whole
 
 

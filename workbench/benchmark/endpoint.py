@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.errors import InvalidInput, MissingPart, WorkbenchError
@@ -87,23 +87,22 @@ def approach(
         found = [each for each in listed if isinstance(each, dict) and each.get("id")]
         if not found:
             raise WorkbenchError(f"{client.url} serves no model")
-        names = [str(each["id"]) for each in found]
-        if model is not None and model not in names:
-            raise InvalidInput(f"{client.url} serves {', '.join(names)} and not {model}")
-        entry = found[names.index(model)] if model is not None else found[0]
-        name, owner = str(entry["id"]), str(entry.get("owned_by") or "")
-        client._model = name
-        manner = Manner(name, root=str(entry.get("root") or ""), owner=owner)
+    names = [str(each["id"]) for each in found]
+    if model is not None and model not in names:
+        raise InvalidInput(f"{url} serves {', '.join(names)} and not {model}")
+    entry = found[names.index(model)] if model is not None else found[0]
+    manner = Manner(str(entry["id"]), root=str(entry.get("root") or ""), owner=str(entry.get("owned_by") or ""))
+    with Client(url, api_key=api_key, timeout=patience, model=manner.model) as client:
         try:
             answer = _ask(client, manner, isl, osl, patience)
         except InvalidInput as error:
             if "HTTP 404" not in str(error) and "HTTP 405" not in str(error):
                 raise
-            manner = Manner(name, chat=True, root=manner.root, owner=owner)  # it has no /v1/completions
+            manner = replace(manner, chat=True)  # it has no /v1/completions
             answer = _ask(client, manner, isl, osl, patience)
-        if not _is_whole(answer, osl) and owner != "vllm":
+        if not _is_whole(answer, osl) and manner.owner != "vllm":
             # llama-cpp-python passes over ignore_eos, and knows min_tokens.
-            least = Manner(name, manner.chat, minimum=True, root=manner.root, owner=owner)
+            least = replace(manner, minimum=True)
             try:
                 again = _ask(client, least, isl, osl, patience)
             except InvalidInput:
@@ -112,9 +111,9 @@ def approach(
                 manner, answer = least, again
         if osl > 1 and not answer.gaps:
             raise WorkbenchError(
-                f"{client.url} sends its answer in one piece, so there is no time to the first token to measure"
+                f"{url} sends its answer in one piece, so there is no time to the first token to measure"
             )
-        return Manner(name, manner.chat, manner.minimum, _is_whole(answer, osl), manner.root, owner)
+        return replace(manner, whole=_is_whole(answer, osl))
 
 
 def warm_up(
@@ -124,8 +123,7 @@ def warm_up(
     if requests < 1:
         return
     deadline = time.monotonic() + patience
-    with Client(url, api_key=api_key, timeout=patience) as client:
-        client._model = manner.model
+    with Client(url, api_key=api_key, timeout=patience, model=manner.model) as client:
 
         def one(number: int) -> None:
             try:
