@@ -13,7 +13,7 @@ from workbench.serving.ports import Reservation
 
 
 def ask(server, **changes):
-    return approach(server.url, **{"api_key": None, "model": None, "isl": 32, "osl": 8, "patience": 2.0, **changes})
+    return approach(server.url, **{"api_key": None, "model": None, "isl": 32, "osl": 8, "patience": 1.0, **changes})
 
 
 def always(fault):
@@ -40,7 +40,7 @@ def test_nothing_listens():
     [
         ("500", "HTTP 500: CUDA error"),
         ("hang", "does not answer in"),
-        ("drip", "does not answer in 2 s"),
+        ("drip", "does not answer in 1 s"),
         ("garbage", "is not OpenAI's API"),
         ("cut", "cannot be reached|is not OpenAI's API"),
         ("empty", "without a single token"),

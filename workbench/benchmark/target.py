@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -99,8 +100,9 @@ def tokenizer(given: str | Path | None, server: Server | None, manner: Manner, p
     for place in filter(None, map(str, places)):
         folder = Path(place).expanduser()
         folder = folder.parent if folder.is_file() else folder
-        if folder.is_dir() and _has_tokenizer(folder):
-            return str(folder.resolve())
+        for each in (folder, *_made_of(folder)):
+            if each.is_dir() and _has_tokenizer(each):
+                return str(each.resolve())
     if builtin.NAME in (manner.model, plan.checkpoint if plan else ""):
         return str(builtin.ensure())
     for place in filter(None, map(str, [*places, manner.model])):
@@ -110,6 +112,15 @@ def tokenizer(given: str | Path | None, server: Server | None, manner: Manner, p
         f"nobody knows the tokenizer of {manner.model}: name its folder, or a model of the same one (tokenizer, "
         "--tokenizer)"
     )
+
+
+def _made_of(folder: Path) -> list[Path]:
+    """The folder of the model that a quantised one was made of, which has the tokenizer that a GGUF file lacks."""
+    try:
+        made = json.loads((folder / "workbench.json").read_text(encoding="utf-8"))
+        return [Path(str(made["request"]["source"]))]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _has_tokenizer(folder: Path) -> bool:
