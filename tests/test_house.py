@@ -66,6 +66,7 @@ ABOVE_THE_CORE = [
     "trials",
     "benchmark.experiment",  # makes what it serves by the words of the methods that are tried
     "comparison",
+    "checklist",
     "adaptation",
     "demo",
     "ui",

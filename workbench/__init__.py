@@ -37,6 +37,7 @@ _PUBLIC = {
     "next_measurement": "workbench.planner",
     "plan": "workbench.planner",
     "quantize": "workbench.quantizers",
+    "readiness": "workbench.checklist",
     "schemes": "workbench.formats",
     "search": "workbench.planner",
     "serve": "workbench.serving",
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from workbench.architecture import Model, models
     from workbench.benchmark.bench import bench
     from workbench.benchmark.experiment import experiment
+    from workbench.checklist import readiness
     from workbench.comparison import compare
     from workbench.deployment import Deployment, ServiceLevel, Workload
     from workbench.distillation import distill

@@ -30,6 +30,7 @@ VERBS = (
     "experiment",
     "baseline",
     "compare",
+    "readiness",
     "adapt",
     "validate",
     "calibrate",
