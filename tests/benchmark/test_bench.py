@@ -93,9 +93,10 @@ def test_a_server_that_dies_under_load_is_an_error(model: Path, tmp_path: Path) 
         (lambda n: "drip" if n > 9 else "", r"was not over in 40 s"),
         (lambda n: "garbage" if n > 4 else "", r"failed \d+ of 32 requests"),
         (lambda n: "cut" if n > 4 else "", r"failed \d+ of 32 requests"),
-        (lambda n: "whole" if n > 4 else "", "in one piece"),
+        (lambda n: "whole" if n > 4 else "", r"sent \d+ of 32 answers in one piece"),
         (lambda n: "empty" if n > 4 else "", r"failed \d+ of 32 requests.*valid chunk"),
     ],
+    ids=["500", "short", "hang", "drip", "garbage", "cut", "whole", "empty"],
 )
 def test_every_way_of_failing_under_load_is_an_error(model: Path, fault, said) -> None:
     with StreamingServer(fault) as server, pytest.raises(WorkbenchError, match=said) as caught:
@@ -155,7 +156,7 @@ def outcome(**changes):
     made = {
         "version": "0", "completed": 40, "failed": 0, "short": 0, "seconds": 1.0, "input_tokens": 1280,
         "output_tokens": 320, "times": dict.fromkeys(("ttft", "tpot", "itl", "e2e"), times), "errors": [],
-        "uncounted": 0,
+        "uncounted": 0, "at_once": 0,
     }  # fmt: skip
     return made | changes
 
@@ -170,7 +171,8 @@ def outcome(**changes):
         ({"short": 3}, True, "broke off 3 of 40"),
         ({"short": 3}, False, ""),
         ({"output_tokens": 0}, True, "answered none"),
-        ({"times": {"itl": {"mean": 0.0}}}, True, "in one piece"),
+        ({"at_once": 3}, True, "sent 3 of 40 answers in one piece"),
+        ({"at_once": 2}, True, ""),
         ({}, True, ""),
     ],
 )

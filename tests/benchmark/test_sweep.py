@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench.benchmark import bench, generator, planned, sweep
+from workbench.benchmark import bench, experiment, footprint, generator, generator_worker, planned, sweep
 from workbench.benchmark.bench import Benchmark, levels
 from workbench.benchmark.endpoint import Manner
 from workbench.benchmark.generator import words
@@ -20,7 +20,11 @@ from workbench.benchmark.sweep import climb, doubling, largest, saturated
 from workbench.errors import InvalidInput
 
 
-@pytest.mark.parametrize("module", [bench, generator, planned, sweep], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module",
+    [bench, experiment, footprint, generator, generator_worker, planned, sweep],
+    ids=lambda module: module.__name__,
+)
 def test_examples_hold(module):
     done = doctest.testmod(module)
     assert done.attempted > 0

@@ -212,8 +212,11 @@ def _judge(found: Mapping[str, Any], target: Target, manner: Manner, level: Load
             f"{target.url} broke off {short} of {completed} answers before their {level.workload.osl} tokens were out, "
             "so its times mean nothing; does it give up a request when the next one comes?"
         )
-    if level.workload.osl > 1 and found["times"]["itl"]["mean"] <= 0:
-        raise WorkbenchError(f"{target.url} sends its answers in one piece, so there are no times to measure")
+    if found["at_once"] > MOST_FAILED * completed:
+        raise WorkbenchError(
+            f"{target.url} sent {found['at_once']} of {completed} answers in one piece, so there are no times to "
+            "measure"
+        )
 
 
 def _reasons(found: Mapping[str, Any]) -> str:

@@ -29,9 +29,9 @@ def work(request: dict[str, Any], worker: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``version``, ``completed``, ``failed``, ``short``, ``seconds``, ``input_tokens``, ``output_tokens``, ``times``
-        [s], ``errors`` (what failed requests met, and how often), ``uncounted`` (answers whose tokens the server
-        did not count).
+        ``version``, ``completed``, ``failed``, ``seconds``, ``input_tokens``, ``output_tokens``, ``times`` [s],
+        ``errors`` (what failed requests met, and how often); of the answers, ``short``: how many are shorter than
+        asked for, ``at_once``: came in one piece, ``uncounted``: have tokens that the server did not count.
     """
     worker.progress(None, "starting the load generator")
     from vllm.benchmarks import serve
@@ -94,11 +94,12 @@ def summary(result: dict[str, Any], asked: list[int], whole: float, percentiles:
     Examples
     --------
     >>> found = {"completed": 2, "failed": 1, "duration": 2.0, "total_input_tokens": 8, "total_output_tokens": 5,
-    ...          "output_lens": [4, 1, 0], "errors": ["", "", "Traceback …\\nConnectionError: gone"],
+    ...          "output_lens": [4, 1, 0], "itls": [[], [], []],
+    ...          "errors": ["", "", "Traceback …\\nConnectionError: gone"],
     ...          **{f"{word}_{name}_ms": 20.0 for word in ("mean", "p50") for name in ("ttft", "tpot", "itl", "e2el")}}
     >>> small = summary(found, [4, 4, 4], 0.8, [50])
-    >>> small["short"], small["errors"], small["times"]["e2e"]
-    (1, [['ConnectionError: gone', 1]], {'mean': 0.02, 'p50': 0.02})
+    >>> small["short"], small["at_once"], small["errors"], small["times"]["e2e"]
+    (1, 1, [['ConnectionError: gone', 1]], {'mean': 0.02, 'p50': 0.02})
     """
     # A request that failed has no tokens; one that was answered has at least one.
     answered = [(got, want) for got, want in zip(result["output_lens"], asked, strict=True) if got]
@@ -116,6 +117,7 @@ def summary(result: dict[str, Any], asked: list[int], whole: float, percentiles:
         "completed": int(result["completed"]),
         "failed": int(result["failed"]),
         "short": sum(got < whole * want for got, want in answered),
+        "at_once": sum(got > 1 and not gaps for got, gaps in zip(result["output_lens"], result["itls"], strict=True)),
         "seconds": float(result["duration"]),
         "input_tokens": int(result["total_input_tokens"]),
         "output_tokens": int(result["total_output_tokens"]),
