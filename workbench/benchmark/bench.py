@@ -314,10 +314,9 @@ def measure(
 ) -> Sweep:
     """Put loads on a running server, one after the other; parameters and errors are :func:`bench`'s."""
     first = loads[0].workload
-    patience = min(time_limit, 300.0)
     if tell is not None:
         tell(Progress(None, "asking the server", url))
-    manner = approach(url, api_key=api_key, model=model, isl=first.isl, osl=first.osl, patience=patience)
+    manner = approach(url, api_key=api_key, model=model, isl=first.isl, osl=first.osl, patience=time_limit)
     cut = tokenizer(tokenizer_folder, server, manner, plan)
     target = describe(url, manner, plan=plan, version=server.version if server else None, api_key=api_key)
 
@@ -334,7 +333,7 @@ def measure(
         told(Progress(None, "warming up"))
         osl = min(level.workload.osl, 32)
         warm_up(
-            url, manner, api_key=api_key, isl=level.workload.isl, osl=osl, requests=level.warmups, patience=patience
+            url, manner, api_key=api_key, isl=level.workload.isl, osl=osl, requests=level.warmups, patience=time_limit
         )
         return put(
             target, manner, level, tokenizer=cut, api_key=api_key, time_limit=time_limit, tell=told, cancel=cancel

@@ -20,6 +20,8 @@ from workbench.serving.client import Prompt
 #: Share of the tokens asked for below which an answer counts as short; a tokenizer that counts the words again, where
 #: the server does not tell, comes out a little lower.
 WHOLE = 0.8
+#: A server that says nothing for so long is not at work [s].
+_SILENCE = 300.0
 #: Words of a warm-up's prompt: one token each, or nearly, whatever the tokenizer.
 _WORDS = ("the", "of", "and", "to", "in", "is", "that", "for", "it", "as", "was", "with", "be", "by", "on", "not")
 
@@ -71,7 +73,7 @@ def approach(
     isl, osl : int
         Tokens of a request of the load that follows.
     patience : float
-        Longest wait for each answer [s].
+        Longest wait for each answer, of which not more than five minutes in silence [s].
 
     Raises
     ------
@@ -82,7 +84,8 @@ def approach(
     WorkbenchError
         It fails, or what it says is not OpenAI's API.
     """
-    with Client(url, api_key=api_key, timeout=patience) as client:
+    silence = min(patience, _SILENCE)
+    with Client(url, api_key=api_key, timeout=silence) as client:
         listed = _within(patience, client, client.models)
         found = [each for each in listed if isinstance(each, dict) and each.get("id")]
         if not found:
@@ -92,7 +95,7 @@ def approach(
         raise InvalidInput(f"{url} serves {', '.join(names)} and not {model}")
     entry = found[names.index(model)] if model is not None else found[0]
     manner = Manner(str(entry["id"]), root=str(entry.get("root") or ""), owner=str(entry.get("owned_by") or ""))
-    with Client(url, api_key=api_key, timeout=patience, model=manner.model) as client:
+    with Client(url, api_key=api_key, timeout=silence, model=manner.model) as client:
         try:
             answer = _ask(client, manner, isl, osl, patience)
         except InvalidInput as error:
