@@ -12,9 +12,13 @@ import pytest
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 #: Those that build environments, train, quantise and serve, and how long a cell of theirs may take [s].
-REAL = {"quantize.ipynb": 1500, "workbench.ipynb": 1500}
+REAL = {"quantize.ipynb": 1500, "readiness.ipynb": 900, "workbench.ipynb": 1500}
 #: What each of them leaves.
-MADE = {"quantize.ipynb": "trials/trials.json", "workbench.ipynb": "models/builtin-awq/workbench.json"}
+MADE = {
+    "quantize.ipynb": "trials/trials.json",
+    "readiness.ipynb": "readiness.html",
+    "workbench.ipynb": "models/builtin-awq/workbench.json",
+}
 
 
 def run(name: str, folder: Path, cell_timeout: int) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from workbench.checklist import Answer, checks, readiness, thresholds
+from workbench.checklist import Answer, Thresholds, checks, readiness, thresholds
 from workbench.checklist.figures import PROFILES
 from workbench.errors import InvalidInput
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """Exit status 1 if it is not ready."""
     figures = _figures(args.threshold)
     if args.list:
-        _list(args.profile, figures, args.thresholds)
+        _list(thresholds(args.profile, figures, args.thresholds), args.json)
         return 0
     if not args.url:
         raise InvalidInput("give the endpoint's address: workbench readiness http://host:port")
@@ -95,9 +95,14 @@ def _figures(given: list[str]) -> dict[str, str]:
     return found
 
 
-def _list(profile: str, figures: dict[str, str], file: str | None) -> None:
+def _list(figures: Thresholds, as_json: bool) -> None:
+    if as_json:
+        rows = {name: {"value": row.value, "unit": row.unit, "better": row.better} for name, row in figures.items()}
+        listed = {name: {"title": check.title, "item": check.item} for name, check in checks().items()}
+        print(json.dumps({"profile": figures.profile, "checks": listed, "thresholds": rows}, indent=2))
+        return
     for name, check in checks().items():
         print(f"{name:<28}{check.item}")
-    print(f"\nfigures of the profile {profile}:")
-    for name, row in thresholds(profile, figures, file).items():
+    print(f"\nthe figures that decide, profile {figures.profile}:")
+    for name, row in figures.items():
         print(f"{name:<28}{row.words:<32}{row.doc} ({row.source})")

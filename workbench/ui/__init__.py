@@ -25,6 +25,7 @@ _PUBLIC = {
     "PlannerPages": "workbench.ui.pages",
     "PlannerPanel": "workbench.ui.planner",
     "QuantizePanel": "workbench.ui.quantize",
+    "ReadinessPanel": "workbench.ui.readiness",
     "ServePanel": "workbench.ui.serve",
     "Tabs": "workbench.ui.tabs",
     "TrialsChart": "workbench.ui.trials_chart",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from workbench.ui.panel import Panel
     from workbench.ui.planner import PlannerPanel
     from workbench.ui.quantize import QuantizePanel
+    from workbench.ui.readiness import ReadinessPanel
     from workbench.ui.serve import ServePanel
     from workbench.ui.tabs import Tabs
     from workbench.ui.trials_chart import TrialsChart
