@@ -315,15 +315,12 @@ class _Sampler:
         try:
             metrics = self._client.metrics()
         except InvalidInput as error:  # it answers, and not with such a page
-            return (
-                "silent",
-                f"{error}. Only the machine is watched: llama.cpp's server, for one, tells no numbers.",
-                None,
-            )
+            why = "; llama.cpp's server, for one, tells no numbers" if "404" in str(error) else ""
+            return "silent", f"{error}; only the machine is watched{why}.", None
         except WorkbenchError as error:
             return "unreachable", f"{error}", None
         if not says_something(metrics):
-            return "silent", "The server's /metrics holds nothing of vLLM's, so that only the machine is watched.", None
+            return "silent", "The server's /metrics holds nothing of vLLM's; only the machine is watched.", None
         return "ready", "", metrics
 
     def _engine(self) -> int | None:
