@@ -69,7 +69,7 @@ class Behaviour:
 
     model: str = "good-model"
     max_model_len: int = 40_000
-    gap: float = 0.002
+    gap: float = 0.001
     log: Path | None = None
     auth: bool = True
     open_door: bool = False

@@ -76,7 +76,7 @@ def unknown(asked: str, answered: str, mend: str = "") -> Evidence:
     return Evidence(asked, answered, "not checked", mend)
 
 
-def conclude(evidence: Iterable[Evidence], prove: str = "") -> Finding:
+def conclude(evidence: Iterable[Evidence], prove: str = "", well: str = "") -> Finding:
     """The finding that follows: the worst piece of evidence decides.
 
     Parameters
@@ -85,6 +85,8 @@ def conclude(evidence: Iterable[Evidence], prove: str = "") -> Finding:
         At least one piece.
     prove : str
         How to prove what was not checked, where the evidence itself does not say.
+    well : str
+        What is said where all speaks for it; else the last piece of evidence does.
 
     Examples
     --------
@@ -95,8 +97,8 @@ def conclude(evidence: Iterable[Evidence], prove: str = "") -> Finding:
     found = tuple(evidence)
     worst = min((piece.status for piece in found), key=STATUSES.index)
     deciding = [piece for piece in found if piece.status == worst]
-    # Of what speaks for it, the last piece is the one that all the others led to.
-    said = deciding[-1].answered if worst == "pass" else "; ".join(dict.fromkeys(p.answered for p in deciding))
+    told = "; ".join(dict.fromkeys(piece.answered for piece in deciding))
+    said = (well or deciding[-1].answered) if worst == "pass" else told
     mends = list(dict.fromkeys(piece.mend for piece in deciding if piece.mend))
     if worst == "not checked" and not mends:
         mends = [prove]

@@ -52,4 +52,4 @@ async def look(inspection: Inspection) -> Finding:
     else:
         mend = "A name that nobody serves must be refused (404), or a typing error costs an answer by another model."
         pieces.append(wrong.as_evidence("fail" if wrong.ok else "warn", mend, asked=asked))
-    return conclude(pieces, CHECK.prove)
+    return conclude(pieces, CHECK.prove, f"{name} answers, and a name that nobody serves is refused")

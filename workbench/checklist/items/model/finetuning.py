@@ -40,4 +40,4 @@ async def look(inspection: Inspection) -> Finding:
         for one, reply, fine in zip(examples, replies, right, strict=True)
         if not fine
     ]
-    return conclude([total, *(Evidence(e.asked, e.answered, "pass") for e in shown[:3])])
+    return conclude([total, *(Evidence(e.asked, e.answered, "pass") for e in shown[:3])], well=words)

@@ -41,7 +41,8 @@ async def look(inspection: Inspection) -> Finding:
     if not isinstance(result, Mapping) or "perplexity_after" not in result:
         nothing = f"it is a record of {at(said, 'job', default='something else')}, which measured no loss"
         return conclude([_original(folder) or unknown(f"read {folder.name}/workbench.json", nothing)], CHECK.prove)
-    return conclude(_measured(inspection, said, result), CHECK.prove)
+    pieces = _measured(inspection, said, result)
+    return conclude(pieces, CHECK.prove, f"perplexity {pieces[0].answered}")
 
 
 def _measured(inspection: Inspection, said: Mapping[str, Any], result: Mapping[str, Any]) -> list[Evidence]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from workbench.architecture import Model
 from workbench.checklist.finding import Finding, bad, conclude, good, unknown
 from workbench.checklist.identity import identify
@@ -34,10 +36,13 @@ async def look(inspection: Inspection) -> Finding:
         return conclude([good(asked, "not quantised: 16- or 32-bit floats, which every engine runs")])
     pieces = [good(asked, f"stored as {scheme.id}")]
     known = await identify(inspection)
-    if known.id == "vllm":
-        against = obstacle(scheme, "vllm", known.version or None)
-        asked = f"look {scheme.id} up among what vLLM {known.version} loads"
-        pieces.append(
-            bad(asked, against, "Quantise into a format that it loads.") if against else good(asked, "it loads it")
-        )
-    return conclude(pieces, CHECK.prove)
+    if not known.id:
+        pieces.append(unknown("ask the engine for its name", "it does not show itself at this address"))
+        return conclude(pieces, CHECK.prove)
+    # A build between releases carries a number that says nothing of its age.
+    version = known.version if re.match(r"v?\d+\.\d+", known.version) and "dev" not in known.version else None
+    against = obstacle(scheme, known.id, version)
+    asked = f"look {scheme.id} up among what {known.id} {version or 'of the newest release'} loads"
+    mend = "Quantise into a format that it loads."
+    pieces.append(bad(asked, against, mend) if against else good(asked, "it is among them"))
+    return conclude(pieces, CHECK.prove, f"stored as {scheme.id}, which {known.id} loads")

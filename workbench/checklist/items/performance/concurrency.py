@@ -53,4 +53,4 @@ async def look(inspection: Inspection) -> Finding:
         else:
             mend = "Add replicas, or plan for the peak: `workbench search` with its workload."
             pieces.append(bad(asked, f"{load.requests_per_s:.3g} a second were finished", mend))
-    return conclude(pieces, CHECK.prove)
+    return conclude(pieces, CHECK.prove, pieces[0].answered)

@@ -50,7 +50,7 @@ async def look(inspection: Inspection) -> Finding:
         pieces.append(_judged(inspection, reply, f"a prompt of nearly all {longest:,} tokens"))
     if longest is not None and longest <= 2**17:
         pieces.append(_refused(await _ask(inspection, int(longest * 1.2) + 64, words), longest))
-    return conclude(pieces, CHECK.prove)
+    return conclude(pieces, CHECK.prove, f"prompts of up to {max(wanted):,} tokens are answered in time")
 
 
 async def _tokens_per_word(inspection: Inspection) -> float | None:

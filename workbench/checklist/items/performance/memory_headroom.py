@@ -45,4 +45,5 @@ async def look(inspection: Inspection) -> Finding:
         free = machine.describe().memory_available / GIB
         mend = "Stop what else runs on this machine, or give the engine less host memory."
         pieces.append(thresholds["host_memory_free"].judge("free memory of this machine", free, mend))
-    return conclude(pieces, CHECK.prove)
+    well = f"at most {load.kv_cache_usage:.0%} of the KV cache in use under load, and nothing thrown out of it"
+    return conclude(pieces, CHECK.prove, well)

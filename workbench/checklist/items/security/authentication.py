@@ -69,7 +69,7 @@ async def look(inspection: Inspection) -> Finding:
     parts = urlsplit(inspection.subject.url)
     if parts.scheme == "http" and not inspection.subject.local:
         pieces.append(doubt("the address", "http: keys travel in the clear", "Serve by https."))
-    return conclude(pieces, CHECK.prove)
+    return conclude(pieces, CHECK.prove, "no key, a made-up one and an expired token are refused on every route")
 
 
 def _judged(who: str, path: str, reply: Reply) -> Evidence:

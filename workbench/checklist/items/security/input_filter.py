@@ -43,7 +43,7 @@ async def look(inspection: Inspection) -> Finding:
             pieces.append(doubt(asked, said, MEND))
         else:
             pieces.append(reply.as_evidence("warn", "Errors are no filter: see the API's own check.", asked=asked))
-    return conclude(pieces, CHECK.prove)
+    return conclude(pieces, CHECK.prove, f"all {len(INJECTIONS)} injections were refused")
 
 
 def leaked(reply: Reply, marker: str) -> bool:

@@ -46,7 +46,7 @@ async def look(inspection: Inspection) -> Finding:
             pieces.append(good(asked, "kept back"))
         else:
             pieces.append(doubt(asked, f"it was not said, but nothing kept it back: {reply.line}", MEND))
-    return conclude(pieces, CHECK.prove)
+    return conclude(pieces, CHECK.prove, "a stranger's e-mail and telephone were kept back")
 
 
 def masked(text: str) -> bool:

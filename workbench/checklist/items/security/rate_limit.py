@@ -42,4 +42,4 @@ async def look(inspection: Inspection) -> Finding:
     else:
         mend = "One limit for all lets one user shut out the others: key it by user."
         pieces.append(burst.other.as_evidence("fail", mend, asked="ask with a second user's key meanwhile"))
-    return conclude(pieces)
+    return conclude(pieces, well="refused with 429 and Retry-After, each user by a limit of their own")

@@ -46,4 +46,4 @@ async def look(inspection: Inspection) -> Finding:
     else:
         mend = "What is wrong must be refused with 400 and a message as JSON: clients repeat what answers 500."
         pieces.append(wrong.as_evidence("fail" if (wrong.status or 500) >= 500 else "warn", mend, asked=asked))
-    return conclude(pieces)
+    return conclude(pieces, well="models, answers, streams, token counts and refusals are as clients expect")

@@ -23,7 +23,7 @@ CHECK = Check(
 async def look(inspection: Inspection) -> Finding:
     """Let it tell its name, and read the images of the manifests."""
     known = await identify(inspection)
-    pieces = [good(asked, answered) for asked, answered in known.told]
+    pieces, well = [good(asked, answered) for asked, answered in known.told], ""
     if not known.id:
         pieces.append(unknown("ask the engine for its name", "it does not show itself at this address"))
     else:
@@ -31,7 +31,7 @@ async def look(inspection: Inspection) -> Finding:
             title = registry.engine(known.id).title
         except WorkbenchError:
             title = known.id
-        pieces.append(good("put together", f"{title} {known.version or 'of a release it does not tell'}"))
+        well = f"{title} {known.version or 'of a release it does not tell'}"
     for workload, container in serving(inspection.manifests):
         image = str(at(container, "image", default=""))
         asked = f"image of {named(workload)}"
@@ -42,4 +42,4 @@ async def look(inspection: Inspection) -> Finding:
             pieces.append(doubt(asked, f"{image}: whatever is newest on that day", mend))
         else:
             pieces.append(good(asked, image))
-    return conclude(pieces, CHECK.prove)
+    return conclude(pieces, CHECK.prove, well)

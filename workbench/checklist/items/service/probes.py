@@ -30,7 +30,7 @@ async def look(inspection: Inspection) -> Finding:
         return conclude([*pieces, unknown("read the probes", said)], CHECK.prove)
     for workload, container in containers:
         pieces += _probes(workload, container, inspection.thresholds["startup_seconds"])
-    return conclude(pieces)
+    return conclude(pieces, well="/health answers, and the manifests probe it early, often and patiently enough")
 
 
 def _probes(workload: Object, container: Mapping[str, Any], start: Threshold) -> list[Evidence]:

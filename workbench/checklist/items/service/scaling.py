@@ -36,7 +36,7 @@ async def look(inspection: Inspection) -> Finding:
     if not of_kind(objects, "Service"):
         pieces.append(doubt("look for a Service", "there is none", "Put a Service before the replicas."))
     pieces += [piece for one in of_kind(objects, "Ingress") for piece in _ingress(one, inspection.thresholds)]
-    return conclude(pieces, CHECK.prove)
+    return conclude(pieces, CHECK.prove, "replicas, what scales them, and what lets traffic in")
 
 
 def _scaler_of(workload: Object, scalers: list[Object]) -> Object | None:
