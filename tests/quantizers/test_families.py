@@ -1,4 +1,4 @@
-"""Other families than Llama, tiny and random: a Qwen3 and a mixture of experts, quantised, the first loaded in vLLM."""
+"""Other families than Llama, tiny and random, quantised and loaded in vLLM: Qwen3, Mistral, a mixture of experts."""
 
 import json
 import shutil
@@ -29,6 +29,7 @@ QWEN3 = {
     "tie_word_embeddings": True,
     "dtype": "bfloat16",
 }
+MISTRAL = QWEN3 | {"model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": None}
 MIXTURE = QWEN3 | {
     "model_type": "qwen3_moe",
     "architectures": ["Qwen3MoeForCausalLM"],
@@ -47,7 +48,8 @@ def shapes(config):
     for i in range(config["num_hidden_layers"]):
         at = f"model.layers.{i}"
         found[f"{at}.post_attention_layernorm.weight"] = (256,)
-        found |= {f"{at}.self_attn.{part}_norm.weight": (64,) for part in ("q", "k")}
+        if config["model_type"].startswith("qwen3"):
+            found |= {f"{at}.self_attn.{part}_norm.weight": (64,) for part in ("q", "k")}
         if "num_experts" in config:
             for name in [n for n in found if n.startswith(f"{at}.mlp")]:
                 del found[name]
@@ -95,3 +97,12 @@ def test_a_family_goes_through(source, method, parameters, tmp_path):
         return
     with pytest.raises(JobFailed, match="MoE backend"):
         answers(out)
+
+
+@pytest.mark.parametrize("source", [QWEN3, MISTRAL], ids=["qwen3", "mistral"], indirect=True)
+def test_autoawq_goes_through_on_two_more_families(source, tmp_path):
+    few = {"q_group_size": 64, "max_calib_samples": 8, "max_calib_seq_len": 64}
+    result = wb.quantize(source, method="awq", out=tmp_path / "out", evaluate_tokens=512, **few).wait(3000)
+    assert result["bytes_estimated"] == result["bytes_after"]
+    assert result["kl_divergence"] < 0.3
+    assert answers(tmp_path / "out")

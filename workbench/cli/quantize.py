@@ -245,7 +245,9 @@ def summary(result: dict[str, Any]) -> str:
     if result["calibration"]:
         facts = result["calibration"]
         lines.append(f"  calibrated  on {facts['used']} texts, {facts['tokens']:,} tokens, of {facts['source']}")
-    lines.append(f"  took        {result['seconds']:.0f} s")
+    guess = result.get("seconds_estimated")
+    beforehand = f", estimated {guess['low']:.0f} to {guess['high']:.0f} s" if guess else ""
+    lines.append(f"  took        {result['seconds']:.0f} s{beforehand}")
     lines += [f"  note        {note}" for note in result["notes"]]
     return "\n".join(lines)
 

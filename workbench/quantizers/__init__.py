@@ -92,7 +92,7 @@ def quantize(
         ``kl_divergence`` [nats], ``top1_agreement``, ``layer_errors``, ``generations``, ``tasks``, ``evaluation`` (on
         what);
         ``calibration`` (on what), ``parameters``, ``notes``, ``peak_memory`` [bytes], ``seconds_quantising`` and
-        ``seconds`` of it all.
+        ``seconds`` of it all, estimated too (``seconds_estimated``, None where nobody knows).
 
     Raises
     ------
@@ -132,9 +132,10 @@ def quantize(
     notes: list[str] = []
 
     def verify(folder: Path) -> dict[str, Any]:
-        found = check(folder, how, values, target, gpu, given)
+        found = check(folder, how, values, target, gpu, given, evaluate_tokens=evaluate_tokens)
         notes[:] = found.notes
-        estimated = {"bytes": found.bytes_after, "bits": found.bits}
+        seconds = found.seconds.to_dict() if found.seconds else None
+        estimated = {"bytes": found.bytes_after, "bits": found.bits, "seconds": seconds}
         return {"source": str(folder), "notes": list(found.notes), "estimated": estimated}
 
     prepare: jobs.Prepare | None = None
@@ -184,6 +185,7 @@ def check(
     gpu: str | None = None,
     data: str | Path | Given | None = None,
     chat: bool = False,
+    evaluate_tokens: int = EVALUATE_TOKENS,
 ) -> Preflight:
     """The preflight of :func:`quantize` alone: nothing is started or written.
 
@@ -200,7 +202,7 @@ def check(
     how = method if isinstance(method, Method) else find(method)
     values = how.check(parameters)
     given = data if isinstance(data, Given) else _given(how, values, data, chat)
-    found = preflight(read(folder), how, values, out, gpu)
+    found = preflight(read(folder), how, values, out, gpu, evaluate_tokens, own_text=given.source is not None)
     if given.conversations and not has_chat_template(folder):
         raise without_template(folder)
     return replace(found, notes=(*found.notes, *given.notes))

@@ -11,7 +11,8 @@ from workbench.errors import InvalidInput, MissingPart, UnsupportedModel
 from workbench.formats.kinds import Format
 from workbench.headers import Tensor, role
 from workbench.quality.measure import COMPARED
-from workbench.quantities import GIB, show_bytes
+from workbench.quantities import GIB, Estimate, show_bytes
+from workbench.quantizers.duration import expected_seconds
 from workbench.quantizers.registry import Method
 from workbench.quantizers.source import Source
 
@@ -37,6 +38,8 @@ class Preflight:
         Host memory and disk it will need, estimated [bytes].
     notes : tuple of str
         What one should know, without being a reason to stop.
+    seconds : Estimate or None
+        How long the whole job will take [s], measuring included; None where nobody knows.
     """
 
     bytes_before: int
@@ -45,6 +48,7 @@ class Preflight:
     memory: int
     disk: int
     notes: tuple[str, ...] = ()
+    seconds: Estimate | None = None
 
 
 def preflight(
@@ -53,6 +57,8 @@ def preflight(
     parameters: Mapping[str, Any],
     out: Path,
     gpu: str | None = None,
+    evaluate_tokens: int = 0,
+    own_text: bool = False,
 ) -> Preflight:
     """Check everything that can be known beforehand; every reason against it is in one message.
 
@@ -68,6 +74,10 @@ def preflight(
         Where the result goes.
     gpu : str, optional
         The card it will be served on; "cpu" and None ask nothing of it.
+    evaluate_tokens : int
+        Tokens that are measured before and after.
+    own_text : bool
+        Whether the calibration text is the user's.
 
     Raises
     ------
@@ -104,7 +114,9 @@ def preflight(
     if short:
         raise MissingPart(f"quantising {source.folder.name} needs {'; and '.join(short)}")
     bits = bits_per_weight(source, method, parameters, after)
-    return Preflight(source.bytes, after, bits, memory, disk, tuple(notes))
+    weights = sum(t.elements for t in quantised(source, parameters))
+    seconds = expected_seconds(source, method, parameters, weights, evaluate_tokens, own_text)
+    return Preflight(source.bytes, after, bits, memory, disk, tuple(notes), seconds)
 
 
 def suits_model(source: Source, method: Method, parameters: Mapping[str, Any]) -> list[str]:

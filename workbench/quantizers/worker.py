@@ -46,7 +46,7 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
     request : dict
         ``source`` (folder), ``method``, ``parameters``, ``data`` (as ``calibration.load`` takes it), ``chat``,
         ``download``, ``evaluate_tokens`` (0: nothing is measured), ``tasks``, ``notes``, and ``estimated``
-        (``bytes`` and ``bits`` of the preflight).
+        (``bytes``, ``bits`` and ``seconds`` of the preflight).
     worker : Worker
         Takes progress; ``out`` is the folder to write.
     """
@@ -107,6 +107,7 @@ def work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
         "peak_memory": _peak_memory(),
         "seconds_quantising": quantising,
         **evaluation.facts(),
+        "seconds_estimated": request["estimated"].get("seconds"),
         "seconds": time.monotonic() - started,
     }
 

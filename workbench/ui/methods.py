@@ -275,6 +275,7 @@ def needs(model: str, folder: Path, gpu: str, choice: Choice) -> dict[str, Any]:
         "bytes": None,
         "bits": None,
         "memory": None,
+        "seconds": None,
         "against": "",
         "notes": [],
     }
@@ -286,4 +287,10 @@ def _sizes(source: Path, choice: Choice, folder: Path, gpu: str) -> Mapping[str,
         found = check(source, choice.method, choice.parameters, (folder / choice.folder).absolute(), gpu or None)
     except WorkbenchError as error:
         return {"against": sentence(error)}
-    return {"bytes": found.bytes_after, "bits": found.bits, "memory": found.memory, "notes": list(found.notes)}
+    return {
+        "bytes": found.bytes_after,
+        "bits": found.bits,
+        "memory": found.memory,
+        "seconds": found.seconds.value if found.seconds else None,
+        "notes": list(found.notes),
+    }

@@ -5,6 +5,7 @@ import { checkbox, code, field, gib, h, listen, mount, number, progressBar, tabl
 const size = (bytes) => (bytes == null ? "–" : bytes >= 2 ** 28 ? `${gib(bytes)} GiB` : `${number(bytes / 2 ** 20)} MiB`);
 const signed = (share) => (share == null ? "–" : `${share > 0 ? "+" : ""}${number(share * 100)} %`);
 const small = (value) => (value == null ? "–" : value === 0 ? "0" : value.toPrecision(2));
+const span = (seconds) => (seconds < 90 ? `${Math.max(Math.round(seconds / 5) * 5, 5)} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${number(seconds / 3600)} h`);
 const OVER = new Set(["done", "failed", "refused", "cancelled"]);
 
 function panel(root, model) {
@@ -56,13 +57,13 @@ function panel(root, model) {
         boxes.set(row.word, check);
         const needs = row.against
           ? h("span", { class: "wb-problem" }, row.against)
-          : h("span", { class: "wb-muted" }, row.bytes == null ? row.library : `${size(row.bytes)}, ${number(row.bits)} bits, needs ${size(row.memory)}`);
+          : h("span", { class: "wb-muted" }, row.bytes == null ? row.library : `${size(row.bytes)}, ${number(row.bits)} bits, needs ${size(row.memory)}${row.seconds == null ? "" : `, about ${span(row.seconds)}`}`);
         const told = [...row.notes, row.note].filter(Boolean).join(" ");
         return h("li", {}, check, needs, told ? h("small", { class: "wb-hint wb-told" }, told) : null);
       }),
     );
     sizes.textContent = model.get("preflight").some((row) => row.bytes != null || row.against)
-      ? "Size of the result, bits of a quantised weight, memory the job will need: estimated before anything runs."
+      ? "Size of the result, bits of a quantised weight, memory and time the job will need (that within a factor of three): estimated before anything runs."
       : "The model is not here yet: what each method needs is known once it is.";
     showChoice();
   };
