@@ -91,6 +91,7 @@ class Behaviour:
     breaks_when_too_long: bool = False
     any_model: bool = False
     echoes_key: bool = False
+    shows_metrics: bool = True
     buffers: bool = False
 
 
@@ -134,7 +135,7 @@ class Endpoint(_Server):
             return handler.send(200, b"")
         if path == "/version":
             return handler.send(200, {"version": "0.33.0"})
-        if path == "/metrics":
+        if path == "/metrics" and does.shows_metrics:
             return handler.send(200, self.metrics().encode())
         if path == "/invocations" and does.open_door:
             return handler.send(200, {"choices": [{"text": "in"}]})

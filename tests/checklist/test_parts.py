@@ -328,6 +328,18 @@ def test_what_prometheus_knows(name, values, expected, good):
         assert status(good, name, prometheus=running.url)[0] == expected
 
 
+def test_metrics_may_be_read_behind_the_gateway(good):
+    with Endpoint(shows_metrics=False) as gateway:
+        name = "monitoring.latency"
+        assert status(gateway.url, "service.queue", changes={"flood_requests": 24})[0] == "warn"
+        hidden, seen = (readiness(gateway.url, api_key=KEY, checks=name, metrics=m) for m in (None, f"{good}/metrics"))
+    (first,), (second,) = (
+        [e for e in r.answer(name).finding.evidence if "/metrics" in e.asked] for r in (hidden, seen)
+    )
+    assert first.status == "not checked"
+    assert "e2e_request_latency" in second.answered
+
+
 def test_a_prometheus_that_is_not_there(good):
     found, said = status(good, "monitoring.throughput", prometheus="http://127.0.0.1:9")
     assert found == "fail"

@@ -179,9 +179,7 @@ class Inspection:
         return await self.once("metrics", self._read_metrics)
 
     async def _read_metrics(self) -> Reply:
-        reply = await self.ask("GET", "/metrics")
-        # Many a gateway keeps it from those with a user's key, and shows it to nobody: that is as it should be.
-        return reply
+        return await self.ask("GET", "/metrics", base=self.subject.metrics or "")
 
     async def metrics(self, *, fresh: bool = False) -> Metrics | None:
         """The engine's own figures; None where the endpoint does not show them."""

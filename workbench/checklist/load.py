@@ -143,9 +143,11 @@ async def _measure(inspection: Inspection) -> Load:
     usage: list[float] = []
     waiting: list[float] = []
 
+    base = inspection.subject.metrics or ""
+
     async def watch() -> None:
         while True:
-            seen = metrics_of(await inspection.ask("GET", "/metrics", gated=False, patient=False))
+            seen = metrics_of(await inspection.ask("GET", "/metrics", base=base, gated=False, patient=False))
             if seen is not None:
                 usage.append(seen.gauges.get("kv_cache_usage", 0.0))
                 waiting.append(seen.gauges.get("requests_waiting", 0.0))

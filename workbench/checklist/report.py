@@ -54,7 +54,7 @@ class Answer:
         }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What an inspection found.
 
@@ -206,6 +206,9 @@ class Report:
         except OSError as error:
             raise InvalidInput(f"{file} cannot be written: {error.strerror}") from error
         return file
+
+    def __repr__(self) -> str:
+        return str(self)  # what a notebook shows
 
     def __str__(self) -> str:
         lines = [f"{self.verdict}: {self.summary}"]

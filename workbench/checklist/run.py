@@ -269,7 +269,8 @@ def readiness(
         Called with each :class:`Answer` as it comes.
     **given
         What to look at besides: ``api_key``, ``other_key`` (a second user's), ``model`` (its name), ``folder`` (its
-        checkpoint), ``needs``, ``manifests``, ``log``, ``prometheus``, ``grafana``, ``grafana_key``; see
+        checkpoint), ``needs``, ``manifests``, ``log``, ``metrics`` (the engine's address, where
+        the gateway hides ``/metrics``), ``prometheus``, ``grafana``, ``grafana_key``; see
         :class:`Subject`.
 
     Returns

@@ -58,6 +58,8 @@ class Subject:
         Kubernetes objects and Prometheus rule files, as read.
     log : Path, optional
         The endpoint's log on this machine.
+    metrics : str, optional
+        Where the engine's ``/metrics`` can be read, if not at the endpoint: a gateway keeps it from users.
     prometheus, grafana : str, optional
         Addresses of their HTTP APIs.
     grafana_key : str, optional
@@ -72,6 +74,7 @@ class Subject:
     needs: Mapping[str, Any] = field(default_factory=dict)
     manifests: tuple[Mapping[str, Any], ...] = ()
     log: Path | None = None
+    metrics: str | None = None
     prometheus: str | None = None
     grafana: str | None = None
     grafana_key: str | None = None
@@ -85,7 +88,7 @@ class Subject:
     def secrets(self) -> tuple[str, ...]:
         """What no report may hold, the longest first."""
         given = [key for key in (self.api_key, self.other_key, self.grafana_key) if key]
-        for url in (self.url, self.prometheus, self.grafana):
+        for url in (self.url, self.metrics, self.prometheus, self.grafana):
             parts = urlsplit(url or "")
             given += [word for word in (parts.password, parts.username) if word]
         return tuple(sorted({*given, *(quote(word, safe="") for word in given)}, key=len, reverse=True))
@@ -127,6 +130,7 @@ def subject(
     needs: str | Path | Mapping[str, Any] | None = None,
     manifests: str | Path | Iterable[str | Path] = (),
     log: str | Path | None = None,
+    metrics: str | None = None,
     prometheus: str | None = None,
     grafana: str | None = None,
     grafana_key: str | None = None,
@@ -156,6 +160,7 @@ def subject(
         needs=read_needs(needs),
         manifests=tuple(document for path in listed for document in read_manifests(Path(path).expanduser())),
         log=_existing(log, "log", folder_wanted=False),
+        metrics=address(metrics, "address of the metrics").removesuffix("/metrics") if metrics else None,
         prometheus=address(prometheus, "address of Prometheus") if prometheus else None,
         grafana=address(grafana, "address of Grafana") if grafana else None,
         grafana_key=grafana_key,

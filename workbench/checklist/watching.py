@@ -164,7 +164,7 @@ async def exported(inspection: Inspection, names: tuple[str, ...], what: str) ->
     return unknown(
         "GET /metrics",
         page.line,
-        "Give an address at which /metrics can be read, or that of Prometheus (--prometheus).",
+        "Say where /metrics can be read (--metrics), or give the address of Prometheus (--prometheus).",
     )
 
 

@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--manifests", nargs="+", default=[], metavar="PATH",
                        help="Kubernetes manifests, Prometheus rules, dashboards: files or folders")  # fmt: skip
     group.add_argument("--log", metavar="FILE", help="the endpoint's log on this machine")
+    group.add_argument("--metrics", metavar="URL", help="where /metrics can be read, if not at the endpoint")
     group.add_argument("--prometheus", metavar="URL", help="address of Prometheus")
     group.add_argument("--grafana", metavar="URL", help="address of Grafana")
     group.add_argument("--grafana-key", metavar="KEY", help=f"a token that may look (or {KEYS['grafana_key']})")
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         args.url, profile=args.profile, changes=figures, thresholds_file=args.thresholds, checks=args.checks,
         timeout=args.timeout, longest=args.longest, strict=args.strict, on_answer=None if args.json else _tell,
         model=args.model, folder=args.folder, needs=args.needs, manifests=args.manifests, log=args.log,
-        prometheus=args.prometheus, grafana=args.grafana, **keys,
+        metrics=args.metrics, prometheus=args.prometheus, grafana=args.grafana, **keys,
     )  # fmt: skip
     for path in args.report:
         report.save(path)

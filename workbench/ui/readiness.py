@@ -14,7 +14,7 @@ from workbench.errors import WorkbenchError
 from workbench.ui.panel import Panel, Refused, Throttle, sentence
 
 #: Fields of the page that are texts, in its order; empty means not given.
-TEXTS = ("url", "model", "folder", "needs", "manifests", "log", "prometheus", "grafana", "thresholds")
+TEXTS = ("url", "model", "folder", "needs", "manifests", "log", "metrics", "prometheus", "grafana", "thresholds")
 #: Keys: the page may set them and never reads them back.
 KEYS = ("api_key", "other_key", "grafana_key")
 
@@ -33,8 +33,8 @@ class ReadinessPanel(Panel):
     changes : mapping, optional
         Other figures, by name.
     **given
-        ``model``, ``folder``, ``needs``, ``manifests`` (paths, separated by commas), ``log``, ``prometheus``,
-        ``grafana``, ``thresholds`` (a file), as texts.
+        ``model``, ``folder``, ``needs``, ``manifests`` (paths, separated by commas), ``log``, ``metrics``,
+        ``prometheus``, ``grafana``, ``thresholds`` (a file), as texts.
 
     Attributes
     ----------
@@ -192,7 +192,7 @@ class ReadinessPanel(Panel):
 
 def _evidence(chosen: dict[str, Any]) -> dict[str, Any]:
     """What is given to :func:`workbench.checklist`, of what the page holds."""
-    names = ("model", "folder", "needs", "log", "prometheus", "grafana")
+    names = ("model", "folder", "needs", "log", "metrics", "prometheus", "grafana")
     found: dict[str, Any] = {name: chosen[name].strip() for name in names if chosen[name].strip()}
     paths = [path.strip() for path in chosen["manifests"].split(",") if path.strip()]
     return {**found, "manifests": paths} if paths else found

@@ -9,6 +9,7 @@ const TEXTS = {
   needs: ["Needs: task, lengths, examples", "a YAML or JSON file"],
   manifests: ["Manifests, rules, dashboards", "files or folders, with commas"],
   log: ["The endpoint's log", "a file on this machine"],
+  metrics: ["Engine, where /metrics can be read", "the endpoint itself"],
   prometheus: ["Prometheus", "http://host:9090"],
   grafana: ["Grafana", "http://host:3000"],
   thresholds: ["Other thresholds", "a YAML or JSON file"],
@@ -70,7 +71,7 @@ function panel(root, model) {
         { class: "wb-card wb-choices", "aria-label": "What is judged", onsubmit: (event) => event.preventDefault() },
         fields.url, fields.api_key, profileField, fields.model,
         more("Files to look at", fields.folder, fields.needs, fields.manifests, fields.log),
-        more("Who watches it", fields.prometheus, fields.grafana, fields.grafana_key),
+        more("Who watches it", fields.metrics, fields.prometheus, fields.grafana, fields.grafana_key),
         more("More", fields.other_key, fields.thresholds, strict),
       ),
       h(

@@ -12,7 +12,7 @@ CHECK = Check(
     id="p99",
     title="P99 of latency",
     item="99 of 100 requests are over within 3 s for chat, 30 s for batch.",
-    prove="Give an address at which /metrics can be read, or Prometheus (--prometheus), after some hundred requests.",
+    prove="Give the address of /metrics (--metrics) or Prometheus (--prometheus), after some hundred requests.",
     turn="measure",
 )
 #: Requests below which a 99th percentile means nothing.

@@ -13,7 +13,7 @@ CHECK = Check(
     id="memory_headroom",
     title="Memory has headroom",
     item="Memory stays in a safe range: of a preallocated card, the KV cache in use and the requests thrown out of it.",
-    prove="Give an address at which /metrics can be read.",
+    prove="Give the address at which /metrics can be read (--metrics).",
     turn="measure",
 )
 MEND = "Give the cache more (--gpu-memory-utilization, --kv-cache-dtype fp8), shorten requests or add replicas."

@@ -21,7 +21,7 @@ CHECK = Check(
 )
 MEND = "Ask for a key at the gateway or the engine (vllm serve --api-key), for every route."
 #: Routes of vLLM that its own --api-key leaves open, https://docs.vllm.ai/en/stable/usage/security/.
-SIDE_DOORS = ("/invocations", "/tokenize", "/pooling", "/score", "/inference/v1/generate")
+SIDE_DOORS = ("/invocations", "/tokenize", "/pooling", "/score", "/rerank")
 #: Where OAuth's metadata lies: RFC 9728, RFC 8414, OpenID Connect Discovery 1.0.
 METADATA = (
     "/.well-known/oauth-protected-resource", "/.well-known/oauth-authorization-server",

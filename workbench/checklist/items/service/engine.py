@@ -16,7 +16,7 @@ CHECK = Check(
     id="engine",
     title="The engine is chosen and pinned",
     item="One inference engine (vLLM, TensorRT-LLM, TGI …) in a release that is known.",
-    prove="Ask where /version or /metrics can be read; give the manifests, whose image names the release.",
+    prove="Say where /metrics can be read (--metrics); give the manifests, whose image names the release.",
 )
 
 
