@@ -72,3 +72,7 @@ def test_every_method_runs_and_is_loaded(model, tmp_path):
         assert "llama.cpp" in done.loc[kind, "loads_in"]
     for label in ("gguf:type=Q8_0", "w8a8", "fp8_dynamic"):
         assert abs(done.loc[label, "change"]) < 0.01, label
+    results = [row.result for row in tried.rows if row.outcome == "done"]
+    told = [r for r in results if r["seconds_estimated"]]
+    inside = [r["seconds_estimated"]["low"] <= r["seconds"] <= r["seconds_estimated"]["high"] for r in told]
+    assert sum(inside) >= 0.8 * len(told)
