@@ -58,7 +58,7 @@ def test_the_page_is_told_the_newest_point_and_no_history(panel: MonitorPanel, e
     assert text.count('"time"') == 1
     assert panel.now["point"]["running"] == 3
     assert panel.now["diagnosis"]["verdict"] in ("healthy", "limited")
-    assert panel.about == {"url": engine.url, "running": True}
+    assert panel.about == {"url": engine.url, "running": True, "every": EVERY}
 
 
 def test_nothing_is_sent_while_nobody_looks(panel: MonitorPanel) -> None:
@@ -149,7 +149,7 @@ def test_a_panel_that_is_closed_leaves_nothing(engine: StandInEngine) -> None:
 
 def test_it_follows_another_and_keeps_no_server_alive(engine: StandInEngine) -> None:
     panel = MonitorPanel()
-    assert panel.about == {"url": "", "running": False}
+    assert panel.about == {"url": "", "running": False, "every": 1.0}
     says(panel, "again")
     assert "nothing was watched" in panel.problems[""].lower()
     server = wb.serve(engine.url)

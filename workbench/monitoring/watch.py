@@ -57,6 +57,11 @@ class Monitor:
         The engine's process on this machine, where it is not found by itself.
     nvml : module
         NVML bindings; tests pass their own.
+
+    Attributes
+    ----------
+    every : float
+        As given [s].
     """
 
     def __init__(
@@ -73,6 +78,7 @@ class Monitor:
             raise InvalidInput(f"every is {every!r}; a reading is taken each 0.05 to 3600 seconds")
         if not isinstance(history, int) or history < 2:
             raise InvalidInput(f"history is {history!r}; keep 2 readings or more")
+        self.every = every
         self._sampler = _Sampler(source, every, history, api_key, pid, nvml)
         self._thread = threading.Thread(target=self._sampler.run, daemon=True, name="monitor")
         self._finalizer = weakref.finalize(self, self._sampler.ending.set)

@@ -54,7 +54,7 @@ class MonitorPanel(Panel):
         self._forget = lambda: None
         self._views: dict[str, bool] = {}
         super().__init__()
-        self.set_trait("about", {"url": "", "running": False})
+        self.set_trait("about", {"url": "", "running": False, "every": 1.0})
         if source is not None:
             self.watch(source, **options)
 
@@ -150,7 +150,8 @@ class MonitorPanel(Panel):
         running = following is not None and following.running
         if running and following is not None and following.latest is not None:
             running = following.latest.state != "stopped"
-        self.set_trait("about", {"url": following.url if following else "", "running": running})
+        every = following.every if following else 1.0
+        self.set_trait("about", {"url": following.url if following else "", "running": running, "every": every})
 
 
 def _call(source: Monitor | Server | str, options: dict[str, Any]) -> str:

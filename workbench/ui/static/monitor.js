@@ -1,4 +1,4 @@
-import { code, duration, gib, h, listen, mount, number, percent, table, uid, watchKernel, whole } from "./shared.js";
+import { GIB, code, duration, gib, h, listen, mount, number, percent, table, uid, watchKernel, whole } from "./shared.js";
 import { liveChart } from "./parts/live.js";
 
 // A running engine and its machine: what limits it, its numbers, and charts of the last five minutes. Python sends the
@@ -52,16 +52,17 @@ function panel(root, model) {
     figure("itl_p50", "between tokens, median", duration),
   );
 
-  const chart = (fields, ...rest) => ({ fields, element: liveChart(...rest), on: (point) => fields.some((field) => point[field] != null) });
+  const gap = 2.5 * Math.max(model.get("about").every ?? 1, 1);
+  const chart = (fields, title, lines, format, options) => ({ fields, element: liveChart(title, lines, format, { gap, ...options }), on: (point) => fields.some((field) => point[field] != null) });
   const charts = [
     chart(["generation_tokens_per_s", "prompt_tokens_per_s"], "Tokens", [{ name: "said", colour: "weights" }, { name: "of prompts", colour: "activation_peak" }], rate),
-    chart(["running", "waiting"], "Requests", [{ name: "running", colour: "weights" }, { name: "waiting", colour: "activation_peak" }], number),
+    chart(["running", "waiting"], "Requests", [{ name: "running", colour: "weights" }, { name: "waiting", colour: "activation_peak" }], whole),
     chart(["kv_usage"], "KV cache in use", [{ name: "", colour: "kv_cache" }], percent, { top: 1 }),
     chart(["ttft_p50", "ttft_p95"], "Time to first token", [{ name: "median", colour: "weights" }, { name: "95 %", colour: "cuda_graphs" }], duration),
     chart(["itl_p50", "itl_p95"], "Time between tokens", [{ name: "median", colour: "weights" }, { name: "95 %", colour: "cuda_graphs" }], duration),
     chart(["card_utilization", "card_memory"], "Cards, the busiest and the fullest", [{ name: "busy", colour: "weights" }, { name: "memory", colour: "kv_cache" }], percent, { top: 1 }),
     chart(["cpu"], "Processors busy", [{ name: "", colour: "weights" }], percent, { top: 1 }),
-    chart(["engine_rss"], "Memory of the engine's processes", [{ name: "", colour: "kv_cache" }], (bytes) => `${gib(bytes)} GiB`),
+    chart(["engine_gib"], "Memory of the engine's processes", [{ name: "", colour: "kv_cache" }], (size) => `${number(size)} GiB`),
   ];
   const lives = h("div", { class: "wb-lives" });
   const cards = h("div", { class: "wb-scroll", tabindex: "0", role: "region", "aria-label": "Cards", hidden: true });
@@ -170,7 +171,7 @@ function panel(root, model) {
     last = point.time;
     const alive = point.cards.filter((card) => !card.lost);
     const most = (list) => (list.some((value) => value != null) ? Math.max(...list.filter((value) => value != null)) : null);
-    const values = { ...point, card_utilization: most(alive.map((card) => card.utilization)), card_memory: most(alive.map(share)) };
+    const values = { ...point, card_utilization: most(alive.map((card) => card.utilization)), card_memory: most(alive.map(share)), engine_gib: point.engine_rss == null ? null : point.engine_rss / GIB };
     for (const one of charts) {
       one.element.add(point.time, one.fields.map((field) => values[field]));
       // A chart comes with its first value, in its place, and stays.
