@@ -97,7 +97,9 @@ def conclude(evidence: Iterable[Evidence], prove: str = "", well: str = "") -> F
     found = tuple(evidence)
     worst = min((piece.status for piece in found), key=STATUSES.index)
     deciding = [piece for piece in found if piece.status == worst]
-    told = "; ".join(dict.fromkeys(piece.answered for piece in deciding))
+    answers = list(dict.fromkeys(piece.answered for piece in deciding))
+    more = f"; and {len(answers) - 2} more" if len(answers) > 2 else ""
+    told = "; ".join(answers[:2]) + more
     said = (well or deciding[-1].answered) if worst == "pass" else told
     mends = list(dict.fromkeys(piece.mend for piece in deciding if piece.mend))
     if worst == "not checked" and not mends:

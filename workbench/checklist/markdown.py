@@ -26,12 +26,13 @@ def plain(text: str) -> str:
 def markdown(report: Report) -> str:
     """The whole report."""
     counts = ", ".join(f"{count} {status}" for status, count in report.counts.items())
+    url = report.url.replace("`", "")
     lines = [
         f"# Readiness: {report.verdict}",
         "",
         f"{plain(report.summary)}.",
         "",
-        f"{plain(report.model)} at {plain(report.url)}, profile {report.profile}, {report.started}; {counts}; "
+        f"{plain(report.model)} at `{url}`, profile {report.profile}, {report.started}; {counts}; "
         f"{report.asked} questions in {report.seconds:.0f} s.",
     ]
     for title, answers in report.stages():

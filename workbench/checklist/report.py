@@ -114,13 +114,13 @@ class Report:
     def summary(self) -> str:
         """The verdict with its reason, in a sentence."""
         counts = self.counts
-        failed = ", ".join(answer.check.title for answer in self.answers if answer.status == "fail")
+        failed = "; ".join(answer.check.title for answer in self.answers if answer.status == "fail")
         open_ones = counts["not checked"]
-        rest = f"{open_ones} of {len(self.answers)} items could not be checked" if open_ones else ""
+        rest = f"{open_ones} could not be checked" if open_ones else ""
         if self.ended_early:
             return f"Not done: {self.ended_early}"
         if failed:
-            return f"{counts['fail']} failed: {failed}" + (f"; {rest}" if rest else "")
+            return f"{counts['fail']} of {len(self.answers)} do not hold: {failed}" + (f"; {rest}" if rest else "")
         if not counts["pass"]:
             return "Nothing could be checked"
         if rest:

@@ -21,6 +21,7 @@ async def look(inspection: Inspection) -> Finding:
              "tgi_request_success", "llamacpp:tokens_predicted_total")  # fmt: skip
     counters = "(vllm|sglang):generation_tokens_total|tgi_request_success|llamacpp:tokens_predicted_total"
     expr = f'sum(rate({{__name__=~"{counters}"}}[5m]))'
-    # A rate of a gauge of concurrency, which guides draw, is no throughput.
-    pattern = r"(rate|increase)\([^)]*(tokens_total|request_success|tokens_predicted|requests_total|request_count)"
+    # A rate of a gauge of concurrency, which guides draw, is no throughput; nor are errors.
+    counted = "tokens_total|request_success|tokens_predicted|requests_total|request_count"
+    pattern = rf"^(?!.*(?:5\.\.|5xx|error))[\s\S]*(?:rate|increase)\([^)]*(?:{counted})"
     return conclude(await watched(inspection, names, expr, pattern, "a rate of requests or tokens"), CHECK.prove)
