@@ -200,12 +200,13 @@ class Experiment:
 
     @property
     def winners(self) -> dict[str, str]:
-        """Column -> the contender that is best in it; a column that fewer than two have has none."""
+        """Column -> the contender that is best in it; one that fewer than two have, or two have alike, has none."""
         found = {}
         for column, more in COLUMNS.items():
             held = [(row[column], row["contender"]) for row in map(Entry.row, self.entries) if row[column] is not None]
-            if len(held) > 1:
-                found[column] = (max if more else min)(held)[1]
+            ranked = sorted(held, reverse=more)
+            if len(ranked) > 1 and ranked[0][0] != ranked[1][0]:
+                found[column] = ranked[0][1]
         return found
 
     def frame(self) -> pd.DataFrame:
