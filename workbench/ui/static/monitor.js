@@ -5,7 +5,7 @@ import { liveChart } from "./parts/live.js";
 // newest point; what is older is kept here, so long as the page is open.
 
 const words = {
-  limited: ["tight", "!", "Something limits it"],
+  limited: ["tight", "!", "Limited"],
   healthy: ["yes", "✓", "Healthy"],
   idle: ["yes", "✓", "Idle"],
   "not known": ["none", "?", "Not known"],
@@ -97,7 +97,7 @@ function panel(root, model) {
           { title: "Clocks", cell: (c) => (c.slowed == null ? "–" : c.slowed.length ? `lowered: ${c.slowed.join(", ")}` : "free") },
         ],
         list,
-        { caption: null },
+        { className: "wb-cards" },
       ),
     );
   };
@@ -109,9 +109,10 @@ function panel(root, model) {
     const change = h("ul", { class: "wb-do" });
     const element = h("li", {}, text, evidence, change);
     let [pairs, changes] = [[], ""];
-    element.show = (finding) => {
+    element.show = (finding, verdict) => {
       element.dataset.limits = finding.limits;
-      const said = `${finding.about[0].toUpperCase()}${finding.about.slice(1)}: ${finding.text}`;
+      // What the verdict says already is not said twice.
+      const said = finding.text === verdict ? "What it rests on, and what to change" : `${finding.about[0].toUpperCase()}${finding.about.slice(1)}: ${finding.text}`;
       if (text.textContent !== said) text.textContent = said;
       const names = finding.evidence.map(([name]) => name).join("\n");
       if (names !== pairs.names) {
@@ -131,14 +132,15 @@ function panel(root, model) {
   const lines = [];
   const showDiagnosis = (diagnosis) => {
     const [look, sign, name] = words[diagnosis.verdict] ?? words["not known"];
-    if (verdict.dataset.state !== look || title.textContent !== name) {
+    if (verdict.dataset.state !== look || icon.textContent !== sign) {
       verdict.dataset.state = look;
       icon.textContent = sign;
-      title.textContent = name;
     }
+    const about = diagnosis.verdict === "limited" ? `${name}: ${diagnosis.findings[0].about}` : name;
+    if (title.textContent !== about) title.textContent = about;
     if (summary.textContent !== diagnosis.text) summary.textContent = diagnosis.text;
     while (lines.length < diagnosis.findings.length) lines.push(lineOf());
-    diagnosis.findings.forEach((finding, at) => lines[at].show(finding));
+    diagnosis.findings.forEach((finding, at) => lines[at].show(finding, diagnosis.text));
     if (findings.childElementCount !== diagnosis.findings.length) findings.replaceChildren(...lines.slice(0, diagnosis.findings.length));
     findings.hidden = !diagnosis.findings.length;
   };

@@ -78,11 +78,10 @@ export function liveChart(title, lines, format, { top = null, span = 300, gap = 
     const scale = top ?? roundUp(Math.max(0, ...known));
     const text = known.length ? format(scale) : "";
     if (end.textContent !== text) end.textContent = text;
-    const first = times.length ? Math.min(now - times[0], span) : 0;
-    const ago = first >= 120 ? `${Math.round(first / 60)} min ago` : first >= 1 ? `${Math.round(first)} s ago` : "";
+    // Until the span is full, the points take all the width, from half a minute on.
+    const shown = Math.min(Math.max(times.length ? now - times[0] : 0, 30), span);
+    const ago = shown >= 120 ? `${Math.round(shown / 60)} min ago` : `${Math.round(shown)} s ago`;
     if (since.textContent !== ago) since.textContent = ago;
-    // Until the span is full, the points take all the width.
-    const shown = Math.max(Math.min(first, span), 30);
     paths.forEach((one, at) => one.setAttribute("d", path(times, series[at], { now, span: shown, top: scale, gap })));
   };
   return root;
