@@ -23,7 +23,7 @@ from workbench.errors import InvalidInput
 from workbench.monitoring import Monitor, watch
 from workbench.serving import Server
 
-EVERY = 0.1
+EVERY = 0.05
 
 
 @pytest.fixture
