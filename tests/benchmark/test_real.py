@@ -79,7 +79,7 @@ def test_the_times_are_those_that_the_engine_counts(tmp_path: Path, capsys: pyte
     assert main(["calibrate", "latency", str(table), "--json"]) == 0
     learned = json.loads(capsys.readouterr().out)
     assert learned["errors"]["tpot"]["n"] == len(swept.results)
-    assert learned["errors"]["tpot"]["median"] < 0.3
+    assert learned["errors"]["tpot"]["median"] <= checked["quantities"]["tpot"]["median"]
 
 
 @pytest.mark.environment

@@ -34,6 +34,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
+
 from workbench import environments, jobs
 from workbench.benchmark.endpoint import WHOLE, Manner
 from workbench.benchmark.load import PERCENTILES, LoadLevel, LoadResult, Served, Target, Times, Tool
@@ -49,6 +51,9 @@ MOST_FAILED = 0.05
 #: Longest time of one load [s].
 TIME_LIMIT = 600.0
 _WORKER = Path(__file__).with_name("generator_worker.py")
+#: Share of a machine's processor that may be at work before a load without a word about it [-].
+_BUSY = 0.25
+_LOOK = 0.5  # seconds
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -137,6 +142,7 @@ def put(
     """
     line = words(target.url, manner, level, tokenizer)
     request = {"words": line, "whole": WHOLE, "percentiles": list(PERCENTILES)}
+    busy = psutil.cpu_percent(_LOOK) / 100  # nothing of ours runs just now: server and tool wait
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     with Meter(target.url, api_key) as meter:
         job = jobs.start(
@@ -149,7 +155,8 @@ def put(
         )
         found = _follow(job, level, target, time_limit, tell, cancel)
     _judge(found, target, manner, level, api_key)
-    tool = Tool(NAME, found["version"], ("vllm", "bench", "serve", *line), here(), started)
+    machine = {**here(), "busy": round(busy, 3)}
+    tool = Tool(NAME, found["version"], ("vllm", "bench", "serve", *line), machine, started)
     return _result(found, meter.served, level, target, manner, tool)
 
 
@@ -243,12 +250,12 @@ def _result(
         itl=times["itl"] if several else None,
         e2e=times["e2e"],
         served=served,
-        remarks=tuple(_remarks(found, served, level, target, manner)),
+        remarks=tuple(_remarks(found, served, level, target, manner, tool)),
     )
 
 
 def _remarks(
-    found: Mapping[str, Any], served: Served | None, level: LoadLevel, target: Target, manner: Manner
+    found: Mapping[str, Any], served: Served | None, level: LoadLevel, target: Target, manner: Manner, tool: Tool
 ) -> list[str]:
     load, made = level.workload, []
     if found["failed"]:
@@ -276,6 +283,11 @@ def _remarks(
         )
     if urlsplit(target.url).hostname in _LOCAL and target.gpu in ("cpu", ""):
         made.append("The load generator ran on the server's own machine and took some of its processor.")
+    if tool.machine["busy"] > _BUSY:
+        made.append(
+            f"Just before the load, other work kept {tool.machine['busy']:.0%} of the load generator's machine busy: "
+            "measure again when it is idle."
+        )
     return made
 
 

@@ -217,7 +217,8 @@ class Tool:
     command : tuple of str
         What repeats it; the key is not in it.
     machine : mapping
-        Where the tool ran: ``processor``, ``cores``, ``memory`` [B], ``host``.
+        Where the tool ran: ``processor``, ``cores``, ``memory`` [B], ``system``, and ``busy``: the share of its
+        processor that was at work just before.
     started : str
         When the load began, ISO 8601 in UTC.
     """
