@@ -61,7 +61,7 @@ def words(url: str, manner: Manner, level: LoadLevel, tokenizer: str) -> list[st
     """The options of ``vllm bench serve`` for a load.
 
     Lengths are uniform within mean × (1 ± √3 cv), the widest spread that the tool draws being cv = 1/√3; a share of the
-    prompts that is to be cached is a beginning that all have in common.
+    prompts that is to be cached is a beginning that all have in common, of which an engine finds whole blocks again.
 
     Raises
     ------
