@@ -24,7 +24,7 @@ http {{
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   client_max_body_size 8m;
-  limit_req_zone {keyed_by} zone=users:1m rate=10r/s;
+  limit_req_zone {keyed_by} zone=users:1m rate={rate}r/s;
   limit_req_status 429;
   upstream model {{ server {model}; keepalive 16; }}
   server {{
@@ -71,13 +71,15 @@ def executable() -> str:
 
 
 @contextlib.contextmanager
-def gateway(url, folder: Path, *, limit=True, burst=75, keyed_by="$http_authorization", buffering="off", logged=""):
+def gateway(
+    url, folder: Path, *, limit=True, rate=10, burst=75, keyed_by="$http_authorization", buffering="off", logged=""
+):
     """The address of an nginx that passes requests on to an endpoint, and the path of its log."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     port = free_port()
     text = CONFIGURATION.format(
-        folder=folder, port=port, model=url.removeprefix("http://"), keyed_by=keyed_by, buffering=buffering,
+        folder=folder, port=port, model=url.removeprefix("http://"), keyed_by=keyed_by, buffering=buffering, rate=rate,
         logged=logged, limit=f"limit_req zone=users burst={burst} nodelay;" if limit else "",
     )  # fmt: skip
     if os.geteuid() == 0:

@@ -81,6 +81,8 @@ def test_the_panel_runs_the_checks_and_opens_their_evidence(served, chromium):
     expect(limit.get_by_text("limit_req_zone")).to_be_hidden()
     limit.locator("summary").click()
     expect(limit.get_by_text("limit_req_zone")).to_be_visible()
+    expect(limit.locator("dt")).to_have_text(["24 requests of one token, twelve at once"])
+    expect(limit.locator("dd")).to_have_text(["none was refused: 24 × HTTP 200"])
     expect(page.locator(".wb-counts")).to_contain_text("1 fail")
     # What the endpoint says is text.
     assert page.locator(".wb img").count() == 0

@@ -29,6 +29,7 @@ p { margin: 4px 0; }
 .verdict.not { background: var(--fail-soft); color: var(--fail); }
 .about { margin: 14px 2px; }
 .counts { display: flex; flex-wrap: wrap; gap: 8px; margin: 14px 0 0; padding: 0; list-style: none; }
+.verdict .tag { background: var(--card); }
 .list { background: var(--card); border: 1px solid var(--line); border-radius: 14px; overflow: hidden; }
 details + details { border-top: 1px solid var(--line); }
 summary { display: grid; grid-template-columns: 104px minmax(0, 1fr); gap: 2px 14px; padding: 11px 16px;
@@ -46,11 +47,11 @@ details[open] .said { display: block; }
 .tag.warn { background: var(--warn-soft); color: var(--warn); }
 .tag.fail { background: var(--fail-soft); color: var(--fail); }
 .evidence { padding: 2px 16px 16px 134px; }
-dl { margin: 8px 0; display: grid; gap: 9px; }
+dl { margin: 8px 0 12px; }
 dt { font-size: 13px; color: var(--muted); }
 dt::before { content: "● "; font-size: 10px; vertical-align: 1px; }
 dt.pass::before { color: var(--pass); } dt.warn::before { color: var(--warn); } dt.fail::before { color: var(--fail); }
-dd { margin: 0; font-size: 14px; }
+dd { margin: 0 0 9px; font-size: 14px; }
 .mend { background: var(--soft); border-radius: 9px; padding: 9px 13px; font-size: 14px; }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; font-variant-numeric: tabular-nums; }
 td { padding: 5px 16px; border-top: 1px solid var(--line); } tr:first-child td { border-top: 0; }

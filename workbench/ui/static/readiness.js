@@ -107,7 +107,7 @@ function panel(root, model) {
       const word = answer?.status === "not checked" ? "How to prove it. " : "What to do. ";
       item.shown.replaceChildren(
         h("p", { class: "wb-hint" }, item.check.item),
-        h("dl", {}, (answer?.evidence ?? []).map((piece) => [h("dt", { "data-status": piece.status }, piece.asked), h("dd", {}, piece.answered)])),
+        h("dl", {}, (answer?.evidence ?? []).flatMap((piece) => [h("dt", { "data-status": piece.status }, piece.asked), h("dd", {}, piece.answered)])),
         ...(answer?.mend ? [h("p", { class: "wb-mend" }, h("strong", {}, word), answer.mend)] : []),
       );
       const of = item.stage.checks;

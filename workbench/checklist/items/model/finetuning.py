@@ -24,7 +24,7 @@ async def look(inspection: Inspection) -> Finding:
     """Ask the examples; an answer is right when it holds what is expected."""
     examples = list(inspection.subject.needs.get("examples", ()))[:MOST]
     if not examples:
-        return conclude([unknown("ask the task's examples", "the needs hold none")], CHECK.prove)
+        return conclude([unknown("ask the task's examples", "the needs hold no examples")], CHECK.prove)
     if mute := await inspection.speechless():
         return conclude([mute], CHECK.prove)
     replies = await asyncio.gather(*(inspection.say(one["prompt"], max_tokens=TOKENS) for one in examples))

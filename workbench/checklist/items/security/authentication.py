@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import secrets
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from workbench.checklist.asking import Reply
@@ -61,7 +62,7 @@ async def look(inspection: Inspection) -> Finding:
             mend = (
                 "Let the gateway pass only what clients need (/v1/…): the engine's own key does not cover this route."
             )
-            pieces.append(reply.as_evidence("fail", mend, asked=f"POST {path} with no key"))
+            pieces.append(bad(f"POST {path} with no key", f"let in: {reply.line}", mend))
     if not any(reply.ok for reply in doors.values()):
         pieces.append(good(f"POST {', '.join(SIDE_DOORS)} with no key", "none of them answers"))
     pieces.append(await _own(inspection))
@@ -69,7 +70,12 @@ async def look(inspection: Inspection) -> Finding:
     parts = urlsplit(inspection.subject.url)
     if parts.scheme == "http" and not inspection.subject.local:
         pieces.append(doubt("the address", "http: keys travel in the clear", "Serve by https."))
-    return conclude(pieces, CHECK.prove, "no key, a made-up one and an expired token are refused on every route")
+    found = conclude(pieces, CHECK.prove, "no key, a made-up one and an expired token are refused on every route")
+    open_ways = [piece.asked for piece in pieces if piece.status == "fail" and piece.answered.startswith("let in")]
+    if not open_ways:
+        return found
+    more = f" and {len(open_ways) - 2} more ways" if len(open_ways) > 2 else ""
+    return replace(found, said=f"let in by {', '.join(open_ways[:2])}{more}")
 
 
 def _judged(who: str, path: str, reply: Reply) -> Evidence:
