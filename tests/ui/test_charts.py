@@ -189,3 +189,28 @@ def test_ticks_lie_inside_and_rise(low: float, span: float) -> None:
 
 def test_names_from_elsewhere_are_text() -> None:
     assert chart.text("<b>x</b>", "a & b") == "&lt;b>x&lt;/b><br>a &amp; b"
+
+
+def test_a_page_is_told_of_a_figure_once_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """plotly's own widget opens empty and is filled after that, which a page that draws in between never sees."""
+    from comm.base_comm import BaseComm
+    from ipywidgets.widgets import widget as widgets
+    from plotly.graph_objects import Figure
+
+    opened: list[dict[str, Any]] = []
+
+    class Silent(BaseComm):
+        def publish_msg(self, *args: Any, **fields: Any) -> None:
+            pass
+
+    def create(**fields: Any) -> Any:
+        opened.append(fields)
+        return Silent(**fields)
+
+    monkeypatch.setattr(widgets.comm, "create_comm", create)
+    made = chart.widget(Figure(data=[{"x": [1, 2], "y": [3, 4]}], layout={"height": 300}))
+    told = [fields["data"]["state"] for fields in opened if "_widget_data" in fields["data"]["state"]]
+    assert len(told) == 1
+    assert [trace["y"] for trace in told[0]["_widget_data"]] == [[3, 4]]
+    assert told[0]["_widget_layout"]["height"] == 300
+    made.close()

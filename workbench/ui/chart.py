@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,14 +35,37 @@ LAYOUT: Mapping[str, Any] = {
 
 def widget(figure: Figure) -> FigureWidget:
     """The figure as a widget that fills its place and carries no tool bar."""
+    made = _whole_widget()(figure)
+    made._config = {**made._config, "responsive": True, "displaylogo": False, "displayModeBar": False}
+    return made
+
+
+@cache
+def _whole_widget() -> type[FigureWidget]:
+    """plotly's widget, made once plotly is needed; its page is told of it once it is whole.
+
+    plotly 7 opens its channel to the page empty and sends traces and layout after that; a page that is quick, or a
+    machine that is slow, draws in between, and then never again, since a later change of these is not looked at.
+    """
     from plotly.graph_objects import FigureWidget
 
     for name, trait in FigureWidget.class_traits().items():
         if name.startswith("_js2py"):
             trait.tag(echo_update=False)  # plotly tells at length what it drew; hearing that again costs a page as much
-    made = FigureWidget(figure)
-    made._config = {**made._config, "responsive": True, "displaylogo": False, "displayModeBar": False}
-    return made
+
+    class Whole(FigureWidget):  # type: ignore[misc]
+        _is_whole = False
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._is_whole = True
+            self.open()
+
+        def open(self) -> None:
+            if self._is_whole:
+                super().open()
+
+    return Whole
 
 
 def key(mark: str, colour: str, words: str) -> dict[str, str]:
