@@ -367,3 +367,14 @@ def test_a_reply_says_what_came_back():
 
 def test_markdown_of_hostile_text():
     assert plain("a\x1b[31m\u202e\nb|c") == "a \\[31m b\\|c"
+
+
+def test_a_batch_counts_all_requests_together(good):
+    changes = {"tps": 5, "concurrency": 2}
+    chat, batch = (readiness(good, api_key=KEY, checks="tps", profile=p, changes=changes) for p in ("chat", "batch"))
+    (alone,), (together,) = (report.answer("kpis.tps").finding.evidence for report in (chat, batch))
+    assert "the median of each" in alone.asked
+    assert "all together" in together.asked
+    assert batch.answer("performance.tps").status == chat.answer("performance.tps").status == "pass"
+    assert batch.profile == "batch"
+    assert batch.thresholds["ttft"] == 2
