@@ -267,7 +267,7 @@ def _card_full(seen: Evidence) -> Iterator[Finding]:
             _numbers(("free on the card", show_bytes(seen.card_free))),
             (
                 Change("--gpu-memory-utilization", "a little lower: it leaves room outside the cache"),
-                Change("other processes", "those that hold memory of the card; `workbench doctor` names them"),
+                Change("other processes", "those that hold memory of the card; workbench doctor names them"),
             ),
         )
 
@@ -440,7 +440,7 @@ def _step(seen: Evidence) -> Iterator[Finding]:
                 Change("more requests at a time", "they cost little until the step reaches that many tokens"),
                 Change(
                     "a quantised checkpoint",
-                    "fewer bytes to read: AWQ, GPTQ or FP8 weights; `workbench quantize` makes one",
+                    "fewer bytes to read: AWQ, GPTQ or FP8 weights; workbench quantize makes one",
                 ),
                 Change("--speculative-config", "several tokens for one reading, where drafts are accepted"),
                 Change("--tensor-parallel-size", "each card reads a part"),
@@ -470,7 +470,7 @@ def _processor(seen: Evidence) -> Iterator[Finding]:
         "The processors are busy, and on them this engine computes.",
         numbers,
         (
-            Change("a GPU, or more cores", "`workbench search` compares them"),
+            Change("a GPU, or more cores", "workbench search compares them"),
             Change("a smaller model", "or fewer bits of this one"),
         ),
     )
