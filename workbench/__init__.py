@@ -32,6 +32,7 @@ _PUBLIC = {
     "experiment": "workbench.benchmark.experiment",
     "gpu": "workbench.hardware",
     "gpus": "workbench.hardware",
+    "measure_speculation": "workbench.benchmark.speculation",
     "models": "workbench.architecture",
     "monitor": "workbench.monitoring",
     "next_measurement": "workbench.planner",
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from workbench.architecture import Model, models
     from workbench.benchmark.bench import bench
     from workbench.benchmark.experiment import experiment
+    from workbench.benchmark.speculation import measure_speculation
     from workbench.checklist import readiness
     from workbench.comparison import compare
     from workbench.deployment import Deployment, ServiceLevel, Workload

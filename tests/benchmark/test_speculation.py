@@ -74,6 +74,9 @@ def test_what_is_made_of_them() -> None:
     assert row["emitted_by_formula"] == pytest.approx(1 + 0.8 + 0.64 + 0.512)
     assert row["speedup"] == pytest.approx(row["emitted"] / row["step_cost"])
     assert row["same_answers"] == 0.5
+    # An answer of 64 tokens: 63 after the first, in 16 steps of four, of which the last accepts one too many.
+    whole = _Seen(("a", "b"), (0.005,), 63, Counted(16.0, 48.0, 48.0, (16.0, 16.0, 16.0)), None)
+    assert _table({"none": none, "x": whole}, {"x": NGRAM}, ("p",), 64).loc["x", "emitted"] == 4.0
     assert math.isnan(row["speedup_planned"])
 
 

@@ -232,13 +232,15 @@ def _table(
         if name != "none" and way.counted.drafts:
             count = way.counted
             drafted = int(ways[name].get("num_speculative_tokens") or round(count.drafted / count.drafts))
-            # Every step emits one token of the model's own, whatever was drafted.
-            emitted = way.tokens / max(way.tokens - count.accepted, 1.0)
+            # Every step emits one token of the model's own, whatever was drafted. The engine also counts what an
+            # answer's last step accepted beyond its end; steps without a draft cannot emit more than those with one.
+            drafting = emitted_by_position(count.shares)
+            emitted = min(way.tokens / max(way.tokens - count.accepted, 1.0), drafting)
             row |= {
                 "drafted": drafted,
                 "acceptance": count.accepted / count.drafted if count.drafted else math.nan,
                 "emitted": emitted,
-                "emitted_drafting": emitted_by_position(count.shares),
+                "emitted_drafting": drafting,
                 "emitted_by_formula": float(emitted_tokens(count.shares[0], drafted)) if count.shares else math.nan,
                 "step_cost": emitted * tpot / base,
                 "speedup_planned": _planned(
