@@ -79,5 +79,6 @@ def test_a_real_vllm_with_a_key_behind_a_real_gateway(tmp_path):
         assert set(found.values()) == {"pass"}, said
     assert "vLLM" in report.answer("service.engine").finding.said
     # Without the gateway nothing limits it, and its own key leaves doors open.
-    assert "security.rate_limit" in bare.names("fail")
+    assert bare.names("fail") == {"security.rate_limit", "security.authentication"}
+    assert "/invocations" in bare.answer("security.authentication").finding.said
     assert report.model
