@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from workbench.ui.error_chart import ErrorChart
     from workbench.ui.gpus import GpuTable
     from workbench.ui.methods import MethodsPanel
-    from workbench.ui.pages import PlannerPages
     from workbench.ui.monitor import MonitorPanel
+    from workbench.ui.pages import PlannerPages
     from workbench.ui.panel import Panel
     from workbench.ui.planner import PlannerPanel
     from workbench.ui.quantize import QuantizePanel
