@@ -76,6 +76,9 @@ class StreamingServer:
                 if self.gone():
                     return
                 chat = self.path == "/v1/chat/completions"
+                if "x-request-id" in self.headers:  # llama-cpp-python's server wants a UUID there
+                    self.plain(400, b"Invalid UUID in request header X-Request-ID")
+                    return
                 if self.path not in ("/v1/chat/completions", "/v1/completions") or (chat_only and not chat):
                     self.plain(404, {"error": {"message": "Not Found"}})
                     return

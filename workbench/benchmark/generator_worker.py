@@ -68,6 +68,8 @@ def work(request: dict[str, Any], worker: Any) -> dict[str, Any]:
 
         async def counted(request_func_input: Any, session: Any, pbar: Any = None) -> Any:
             nonlocal uncounted
+            # Its x-request-id is no UUID, which llama-cpp-python's server answers with 400.
+            request_func_input.request_id = None
             found = await ask(request_func_input, session, pbar)
             if found.success and not found.output_tokens:
                 uncounted += 1
