@@ -20,6 +20,9 @@ from workbench.serving.client import Prompt
 #: Share of the tokens asked for below which an answer counts as short; a tokenizer that counts the words again, where
 #: the server does not tell, comes out a little lower.
 WHOLE = 0.8
+#: Owners of models, by the engines that know ``ignore_eos``. Others pass over it (llama-cpp-python) and are asked for a
+#: least number of tokens, which would slow down the first two a little.
+_IGNORE_EOS = frozenset({"vllm", "sglang"})
 #: A server that says nothing for so long is not at work [s].
 _SILENCE = 300.0
 #: Words of a warm-up's prompt: one token each, or nearly, whatever the tokenizer.
@@ -94,29 +97,26 @@ def approach(
     if model is not None and model not in names:
         raise InvalidInput(f"{url} serves {', '.join(names)} and not {model}")
     entry = found[names.index(model)] if model is not None else found[0]
-    manner = Manner(str(entry["id"]), root=str(entry.get("root") or ""), owner=str(entry.get("owned_by") or ""))
+    owner = str(entry.get("owned_by") or "")
+    manner = Manner(str(entry["id"]), minimum=owner not in _IGNORE_EOS, root=str(entry.get("root") or ""), owner=owner)
     with Client(url, api_key=api_key, timeout=silence, model=manner.model) as client:
         try:
             answer = _ask(client, manner, isl, osl, patience)
         except InvalidInput as error:
-            if "HTTP 404" not in str(error) and "HTTP 405" not in str(error):
+            if "HTTP 404" in str(error) or "HTTP 405" in str(error):
+                manner = replace(manner, chat=True)  # it has no /v1/completions
+            elif manner.minimum:
+                manner = replace(manner, minimum=False)  # it refuses what it does not know
+            else:
                 raise
-            manner = replace(manner, chat=True)  # it has no /v1/completions
             answer = _ask(client, manner, isl, osl, patience)
-        if not _is_whole(answer, osl) and manner.owner != "vllm":
-            # llama-cpp-python passes over ignore_eos, and knows min_tokens.
-            least = replace(manner, minimum=True)
-            try:
-                again = _ask(client, least, isl, osl, patience)
-            except InvalidInput:
-                again = answer
-            if _is_whole(again, osl):
-                manner, answer = least, again
+        manner = replace(manner, whole=_is_whole(answer, osl))
+        manner = replace(manner, minimum=manner.minimum and manner.whole)  # else it passes over min_tokens too
         if osl > 1 and not answer.gaps:
             raise WorkbenchError(
                 f"{url} sends its answer in one piece, so there is no time to the first token to measure"
             )
-        return replace(manner, whole=_is_whole(answer, osl))
+        return manner
 
 
 def warm_up(
