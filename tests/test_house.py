@@ -150,7 +150,7 @@ def test_the_planning_core_is_free_of_engines_pages_and_network(path: Path) -> N
         assert root not in NOT_IN_CORE, f"{path.name}:{line} imports {root}"
         assert not imported.startswith("urllib.request"), f"{path.name}:{line} opens a network connection"
         assert root != "pandas" or not at_top, f"{path.name}:{line}: pandas is imported late"
-        assert root in {"numpy", "pandas", "workbench", "yaml"} or root in sys.stdlib_module_names, (
+        assert root in {"numpy", "pandas", "platformdirs", "workbench", "yaml"} or root in sys.stdlib_module_names, (
             f"{path.name}:{line}: the core uses the standard library, NumPy and pandas, not {root}"
         )
 

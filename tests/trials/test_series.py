@@ -57,6 +57,7 @@ def test_a_running_one_is_cancelled_and_leaves_nothing(model, tmp_path):
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(7300)
 def test_every_method_runs_and_is_loaded(model, tmp_path):
     tried = wb.try_methods("builtin", "all", tmp_path, evaluate_tokens=4096).wait(7200)
     table = tried.frame().set_index("label")

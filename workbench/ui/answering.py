@@ -65,14 +65,27 @@ class AnsweringPanel(Panel):
         """Bring the panel's chart up to date."""
         raise NotImplementedError
 
-    def draw(self, number: int = 0) -> None:
-        """Draw, and tell the page; it asks for that once the figures are painted, since they come first."""
+    def _turn(self, _change: Any) -> None:
+        """Stand the chart's pictures as the page is wide; a panel whose chart has several says how."""
+
+    def draw(self, number: int = 0, *, turn: bool = False) -> None:
+        """Draw, and tell the page; it asks for that once the figures are painted, since they come first.
+
+        Parameters
+        ----------
+        number : int
+            Which of the page's requests this is; it is told again.
+        turn : bool
+            Whether how the pictures stand is told too, since the page may have missed it.
+        """
         if preload().is_alive():
             self.send({"drawn": number, "later": True})  # it asks again
             return
         drawn = True
         try:
             self._draw()
+            if turn:
+                self._turn(None)
         except Exception:
             # An answer without its chart is still an answer.
             log.exception("the chart could not be drawn for %r", self.choice)
@@ -82,7 +95,8 @@ class AnsweringPanel(Panel):
     def _asked(self, widget: Any, content: Any, buffers: Any) -> None:
         # Not an action like others, which clear what was refused before: the page asks for it on its own.
         if isinstance(content, dict) and content.get("action") == "draw":
-            self.draw(content.get("arguments", {}).get("number", 0))
+            asked = content.get("arguments", {})
+            self.draw(asked.get("number", 0), turn=bool(asked.get("turn")))
         else:
             super()._asked(widget, content, buffers)
 

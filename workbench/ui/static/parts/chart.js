@@ -16,25 +16,40 @@ export function chartPlace(context, label) {
   let due = false; // Python is drawing
   let again = false; // something changed meanwhile
   let drawn = "";
+  let embedding = false; // the figure is being drawn first: what Python sends it meanwhile is lost
+  let turned = false; // how wide the page is was told when nobody may have heard it
 
-  const ask = () => {
+  const ask = (turn = false) => {
     if (due) {
       again = true;
+      turned ||= turn;
       return;
     }
     due = true;
     again = false;
     number += 1;
+    const asked = { number, turn };
     // The frame that comes paints the figures; Python's answer cannot be here before it.
-    requestAnimationFrame(() => model.send({ action: "draw", arguments: { number } }));
+    requestAnimationFrame(() => model.send({ action: "draw", arguments: asked }));
+  };
+  const askAnew = () => {
+    const turn = turned && drawn !== "" && !embedding;
+    if (turn) turned = false;
+    ask(turn);
   };
   const place = () => {
     const reference = model.get("chart");
     if (!reference || reference === drawn) return;
     drawn = reference;
-    embed(context, reference, plot).then((well) => {
+    embedding = true;
+    const at = number;
+    embed(context, reference, plot).then(async (well) => {
       waiting.hidden = well;
       root.classList.toggle("wb-drawn", well);
+      // plotly's first drawing goes on after its widget is there, and a change that comes meanwhile is lost too.
+      for (let looks = 0; well && looks < 600 && !plot.querySelector(".main-svg .xtick"); looks += 1) await new Promise(requestAnimationFrame);
+      embedding = false;
+      if (turned || number > at) askAnew();
     });
   };
   const replied = (message) => {
@@ -49,7 +64,7 @@ export function chartPlace(context, label) {
       waiting.textContent = "The chart could not be drawn; the figures stand.";
     } else if (drawn) waiting.hidden = true;
     root.dataset.drawn = message.drawn; // for who waits until the chart shows what the figures do
-    if (again) ask();
+    if (again) askAnew();
   };
   model.on("change:chart", place);
   model.on("msg:custom", replied);
@@ -60,6 +75,7 @@ export function chartPlace(context, label) {
     if (narrow === model.get("narrow")) return;
     model.set("narrow", narrow);
     model.save_changes();
+    turned ||= due || embedding;
   };
   const observer = new ResizeObserver(measure);
   observer.observe(root);
