@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
-from workbench.monitoring.diagnosis import Change, Diagnosis, Evidence, Finding, diagnose
+from workbench.monitoring.diagnosis import Diagnosis, diagnose
+from workbench.monitoring.evidence import Evidence
+from workbench.monitoring.finding import Change, Finding
 from workbench.monitoring.watch import Monitor, monitor
 from workbench.monitoring.window import Point
 

@@ -12,8 +12,8 @@ from workbench.deployment import Deployment
 from workbench.engines.vllm import versions
 from workbench.errors import InvalidInput, UnknownName
 from workbench.hardware import gpu
-from workbench.monitoring.diagnosis import Evidence
 from workbench.monitoring.engine import Percentiles, Rates
+from workbench.monitoring.evidence import Evidence
 from workbench.monitoring.readings import SLOWED, CardReading, Reading
 from workbench.monitoring.rules import ridge_tokens
 
