@@ -71,8 +71,12 @@ def test_it_is_certain_only_of_what_was_measured(own):
     assert wb.plan(MODEL, "H100 SXM").performance().tpot.basis == "calibrated"
     here.keep(learn_here(rows()).here)
     assert sorted(path.name for path in own.iterdir()) == ["performance.csv"]
-    speed = wb.plan(MODEL, "H100 SXM", engine_version="0.19.1").performance().tpot
-    assert speed.basis == "measured here"
+    for version in (
+        {"engine_version": "0.19.1"},
+        {},
+    ):  # a fix changes nothing, and what is not stated is what runs here
+        speed = wb.plan(MODEL, "H100 SXM", **version).performance().tpot
+        assert speed.basis == "measured here"
     general = wb.plan(MODEL, "L40S", engine_version="0.19.0").performance().tpot
     assert general.basis != "measured here"
     for other in (
@@ -113,3 +117,26 @@ def test_from_the_command_line(own, tmp_path, capsys):
     assert found["rows"] == 8
     assert found["row"]["basis"] == "measured here"
     assert wb.plan(MODEL, "H100 SXM", engine_version="0.19.0").performance().tpot.basis == "measured here"
+
+
+@pytest.mark.soak
+@pytest.mark.environment
+@pytest.mark.timeout(3600)
+def test_of_a_real_engine_a_load_not_learned_from_lies_within(own, tmp_path):
+    """vLLM on the processor, the built-in model: planned by orders of magnitude, then from six loads measured here."""
+    plan = wb.plan("builtin", gpu="cpu", enforce_eager=True, max_model_len=512, kv_cache_memory_bytes=256 * 2**20)
+    kept, inside, found = tmp_path / "kept", [], []
+    with wb.serve(plan) as server:
+        server.wait_ready(600)
+        for isl, osl, concurrency in ((64, 32, 1), (64, 32, 4), (128, 16, 2), (32, 64, 8), (256, 32, 4), (64, 16, 16)):
+            load = wb.Workload(isl, osl, concurrency)
+            wb.bench(server, workload=load, concurrency=concurrency, requests=max(16, 3 * concurrency), out=kept)
+        here.keep(learn_here(kept / "serving_latency.csv").here)
+        for isl, osl, concurrency in ((96, 32, 2), (48, 48, 6), (128, 32, 3), (200, 24, 2), (64, 48, 12)) * 2:
+            load = wb.Workload(isl, osl, concurrency)
+            (result,) = wb.bench(server, workload=load, concurrency=concurrency, requests=24).results
+            planned = plan.performance(result.level.planned()).tpot
+            assert planned.basis == "measured here"
+            inside.append(planned.contains(result.tpot.mean))
+            found.append((load, planned.value, result.tpot.mean))
+    assert sum(inside) >= 8, found

@@ -69,7 +69,8 @@ def learn_here(
         Loads with the columns of serving benchmarks, as ``workbench bench --out`` keeps them; of one card, and of one
         engine unless ``engine`` says which.
     models : path, optional
-        Configurations besides the bundled ones, as for ``workbench validate latency``.
+        Configurations besides the bundled ones, as for ``workbench validate latency``; by default the folder
+        ``models`` beside the file, where ``workbench bench`` keeps them.
     engine : str
         In a Deployment's word.
     level : float
@@ -95,6 +96,8 @@ def learn_here(
     except ImportError:
         raise MissingPart("fitting needs SciPy: pip install 'llm-workbench[calibrate]'") from None
     given = read_rows(rows) if isinstance(rows, str | Path) else list(rows)
+    if models is None and isinstance(rows, str | Path) and (beside := Path(rows).parent / "models").is_dir():
+        models = beside
     given = [row for row in given if not engine or latency.engine_of(row) == engine]
     which = _one(given, "engine", [latency.engine_of(row) for row in given])
     held = [sample for row in given for sample in samples([row], models, which)]

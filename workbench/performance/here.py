@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from workbench.datafiles import own_path
+from workbench.deployment import Deployment
 from workbench.errors import InvalidInput
 from workbench.hardware import GPU
 from workbench.performance.constants import Overheads, overheads, read, row
@@ -49,13 +50,14 @@ class Here:
     overheads: Overheads
     source: str
 
-    def applied(self, general: Overheads, version: str, parameters: int | None) -> Overheads:
+    def applied(self, general: Overheads, version: str | None, parameters: int) -> Overheads:
         """The constants for a release and a model.
 
         What was measured is certain as it was measured; for another release or model the spreads and the basis are
         at least the table's.
         """
-        if _series(version) == _series(self.engine_version) and parameters in self.parameters:
+        same = version is None or _series(version) == _series(self.engine_version)
+        if same and parameters in self.parameters:
             return self.overheads
         names = ("spread_tpot", "spread_ttft", "spread_rate")
         wider = {name: max(getattr(self.overheads, name), getattr(general, name)) for name in names}
@@ -77,21 +79,20 @@ def _series(version: str) -> tuple[str, ...]:
     return tuple(version.split("+")[0].split(".")[:2])
 
 
-def constants(engine: str, card: GPU, version: str, parameters: int) -> Overheads:
+def constants(deployment: Deployment, card: GPU, parameters: int) -> Overheads:
     """What is known of an engine on a card: learned on this machine, if anything was, else the table's.
 
     Parameters
     ----------
-    engine : str
+    deployment : Deployment
+        Its engine and release; a release that is not stated is the one that runs here.
     card : GPU
-    version : str
-        The engine's.
     parameters : int
         The model's size, by which it is known again whatever it is called.
     """
-    general = overheads(engine, card)
-    here = learned(engine, card.name)
-    return general if here is None else here.applied(general, version, parameters)
+    general = overheads(deployment.engine, card)
+    here = learned(deployment.engine, card.name)
+    return general if here is None else here.applied(general, deployment.engine_version, parameters)
 
 
 def learned(engine: str, gpu: str) -> Here | None:

@@ -186,7 +186,7 @@ def service(
     Service
     """
     known = engine(setup.deployment.engine)
-    k = k or constants(setup.deployment.engine, setup.card, setup.version.version, setup.model.parameters)
+    k = k or constants(setup.deployment, setup.card, setup.model.parameters)
     if not workload.streamed:
         k = replace(k, request=min(k.request, k.offline_request))
     replicas = setup.division.data
