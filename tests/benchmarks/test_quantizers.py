@@ -16,6 +16,8 @@ from workbench import builtin, environments
 from workbench.builtin.text import training
 
 SAMPLES, LENGTH = 256, 256
+pytestmark = [pytest.mark.soak, pytest.mark.environment, pytest.mark.timeout(3600)]
+
 NAMES = {"gptq": {"num_calibration_samples": SAMPLES, "max_seq_length": LENGTH}, "fp8_dynamic": {}}
 
 

@@ -99,7 +99,8 @@ def closed_loop(
     return Flow(
         running=n,
         requests_per_s=rate,
-        saturation=saturation_rate(steps, running, workload, max_num_batched_tokens, drafts, again),
+        # What is reached with so many in flight can be reached: both are means of the same steps, rounded differently.
+        saturation=np.maximum(saturation_rate(steps, running, workload, max_num_batched_tokens, drafts, again), rate),
         preemptions=preemptions(full, workload),
         ttft=Delayed(
             Spread(np.minimum(least, ttft), ttft, np.sqrt(variance)), np.zeros_like(ttft), np.zeros_like(ttft)

@@ -46,7 +46,9 @@ class Gaps:
         (array([0.01]), array([0.06]))
         """
         q, without = percentile / 100, 1 - self.with_prompts
-        plain = self.plain + normal_quantile(np.minimum(q, without)) * self.plain_deviation
+        away = normal_quantile(np.minimum(q, without)) * self.plain_deviation
+        # Below the mean by as large a factor as it is above it: a step always takes some time.
+        plain = np.where(away < 0, self.plain**2 / np.maximum(self.plain - away, 1e-300), self.plain + away)
         rank = np.clip((q - without) / np.maximum(self.with_prompts, 1e-9), 0.0, 1.0)
         added = np.minimum(self.prompts.at(100 * rank), self.most)
         return np.asarray(np.where(q <= without, plain, np.maximum(self.plain + added, plain)))
