@@ -10,6 +10,7 @@ from tiny_checkpoints import llama_shapes, write_random
 
 import workbench as wb
 from workbench import builtin, headers
+from workbench.errors import UnsupportedModel
 from workbench.jobs import JobFailed
 from workbench.quantizers.source import read
 
@@ -75,8 +76,12 @@ def source(request, tmp_path):
     [("awq_w4a16", FEW | {"n_grid": 4}), ("gptq", FEW), ("fp8_dynamic", {})],
     ids=["awq", "gptq", "fp8"],
 )
-def test_a_family_goes_through(source, method, parameters, tmp_path):
+def test_a_family_goes_through(source, method, parameters, tmp_path, request):
     out = tmp_path / "out"
+    if method == "awq_w4a16" and "mixture" in request.node.name:
+        with pytest.raises(UnsupportedModel, match="experts with zero points"):
+            wb.quantize(source, method=method, out=out, **parameters)
+        parameters = parameters | {"symmetric": True}
     result = wb.quantize(source, method=method, out=out, evaluate_tokens=512, **parameters).wait(3000)
     assert result["bytes_estimated"] == result["bytes_after"]
     assert result["bits_estimated"] == pytest.approx(result["bits_per_weight"])

@@ -363,7 +363,7 @@ def test_serve_shows_a_server_that_is_not_there() -> None:
     end = time.monotonic() + 10
     while panel.state["status"] != "failed" and time.monotonic() < end:
         time.sleep(0.05)
-    assert "does not answer" in panel.state["error"]
+    assert "cannot be reached" in panel.state["error"]
 
 
 def test_a_page_cannot_call_what_is_no_button() -> None:

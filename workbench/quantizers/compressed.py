@@ -15,6 +15,7 @@ from typing import Any
 
 from workbench.quality.torch_model import TorchModel, placed
 from workbench.quantizers.registry import Parameter
+from workbench.quantizers.source import Source
 
 LIBRARY = "llmcompressor 0.14.0.1"
 #: What it writes is read as compressed-tensors.
@@ -92,6 +93,19 @@ def integer_groups(bits: int, group_size: int, symmetric: bool) -> dict[str, Any
     by_group = {"strategy": "group", "group_size": group_size} if group_size > 0 else {"strategy": "channel"}
     weights = QuantizationArgs(num_bits=bits, type="int", symmetric=symmetric, **by_group)
     return {"group_0": QuantizationScheme(targets=["Linear"], weights=weights)}
+
+
+def lost_zeros(source: Source, parameters: Mapping[str, Any]) -> list[str]:
+    """A method's ``against``: experts with zero points cannot be read back, and so not be measured.
+
+    transformers 5.17 takes packed experts apart without their zero points
+    (``integrations/compressed_tensors.py``, ``DecompressExperts``).
+    """
+    symmetric = parameters.get("symmetric", parameters.get("sym"))
+    if symmetric is not False or not any(".experts." in t.name for t in source.linears):
+        return []
+    name = "symmetric" if "symmetric" in parameters else "sym"
+    return [f"transformers 5.17 cannot read experts with zero points back to measure them; set {name}=true"]
 
 
 #: Bars of the end, and of a stretch of the model: which part of the way they stand for.

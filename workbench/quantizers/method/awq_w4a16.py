@@ -28,7 +28,7 @@ def _against(source: Source, parameters: Mapping[str, Any]) -> list[str]:
     """llm-compressor 0.14 divides by zero where the second of a joint is left out and the first is not."""
     chosen = {t.name for t in quantised(source, parameters)}
     left_out = {t.name for t in source.linears} - chosen
-    return [
+    return compressed.lost_zeros(source, parameters) + [
         f"{second} is left out where {first} is not, which llm-compressor's AWQ cannot do; leave out both or none"
         for first, second in _JOINTS
         if any(name.replace(f"{first}.", f"{second}.") in left_out for name in chosen if f".{first}." in name)

@@ -30,6 +30,7 @@ METHOD = Method(
     native=(7, 5),
     samples=compressed.SAMPLES,
     length=compressed.LENGTH,
+    against=compressed.lost_zeros,
     note="Written as compressed-tensors, which vLLM reads with its Marlin kernels.",
     parameters=(
         Parameter("bits", 4, "Bits of a weight.", int, choices=(4, 8)),

@@ -28,6 +28,7 @@ METHOD = Method(
     calibrates=False,
     capability=(7, 5),
     native=(7, 5),
+    against=compressed.lost_zeros,
     note="The baseline: no calibration, the largest loss. awq_w4a16 and gptq make the same format with less.",
     parameters=(
         compressed.GROUP_SIZE,
