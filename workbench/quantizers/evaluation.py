@@ -52,8 +52,9 @@ class Evaluation:
     answers: list[dict[str, Any]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self.documents = [document.text for document in text.held_out()]
-        if self.tokens:
+        self.documents: list[str] = []
+        if self.tokens:  # the text is read out of Python's own library, which takes seconds
+            self.documents = [document.text for document in text.held_out()]
             self.passages = passages(self.documents, self.encode, self.tokens)
 
     def before(self, load: Load, tell: Tell) -> None:
