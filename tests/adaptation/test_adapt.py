@@ -89,6 +89,17 @@ def test_a_full_cache_gets_room(plan):
     assert any("40 requests were sent back" in words for words in step.seen)
 
 
+def test_a_cache_that_is_fuller_than_planned_gets_more_of_it():
+    """Lighter weights leave a cache of fixed size as it is; only what the cache holds helps, whatever the plan says."""
+    plan = wb.plan(MODEL, "L40S", max_model_len=8192, kv_cache_dtype="auto", kv_cache_memory_bytes=8 * 2**30)
+    step = adapt(plan, seen(plan, kv_cache_usage=0.97), wb.ServiceLevel(tpot=10.0))
+    assert step.corrections["kv_cache"] > 1
+    assert step.change == {"kv_cache_dtype": "fp8"}
+    assert step.holds
+    strict = adapt(plan, seen(plan, kv_cache_usage=0.97), wb.ServiceLevel(tpot=10.0), floor="none")
+    assert not strict.holds
+
+
 def test_what_is_lighter_than_needed_is_taken_back_only_with_room_to_spare():
     plan = wb.plan(MODEL, "L40S", quantization="awq", max_model_len=8192, kv_cache_dtype="auto")
     plain = wb.plan(MODEL, "L40S", max_model_len=8192).performance(LOAD).tpot.value

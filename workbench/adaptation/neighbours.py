@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from workbench.cpu import is_cpu
 from workbench.deployment import ServiceLevel, Workload
@@ -16,9 +17,11 @@ from workbench.planner.needs import FLOORS, FORMATS
 if TYPE_CHECKING:
     import pandas as pd
 
+Floats = npt.NDArray[np.float64]
+
 #: Settings that are turned.
 FIELDS = ("quantization", "kv_cache_dtype", "max_num_seqs", "tensor_parallel_size")
-#: A cache fuller than this preempts as soon as an answer is longer than usual.
+#: A cache fuller than this preempts as soon as an answer is longer than usual. A judgement of ours, as is SPARE.
 FULL = 0.9
 #: What takes back quality or GPUs must stay below this share of each bound.
 SPARE = 0.8
@@ -79,14 +82,34 @@ def judge(
         rate = table["output_tokens_per_s"].to_numpy(dtype=float) / corrections.get("tpot", 1.0)
         shares.append(slo.output_tokens_per_s / rate)
     share = np.maximum.reduce(shares)
-    in_flight = load.concurrency if load.request_rate is None else np.inf
-    seats = np.minimum(table["max_num_seqs"].fillna(np.inf).to_numpy(dtype=float), in_flight)
-    needed = np.where(np.isfinite(seats), seats, 1.0) * (load.isl + load.osl)
-    filled = needed / table["kv_cache_tokens"].to_numpy(dtype=float)
+    seats, tokens = table["max_num_seqs"].to_numpy(dtype=float), table["kv_cache_tokens"].to_numpy(dtype=float)
+    filled = filled_share(seats, tokens, load) * corrections.get("kv_cache", 1.0)
     return table.assign(
         changed=changed, loss=loss, excess=np.maximum(share, filled / FULL), room=filled <= FULL,
         holds=(share <= 1) & (filled <= FULL), spare=(share <= SPARE) & (filled <= SPARE * FULL),
     )  # fmt: skip
+
+
+def filled_share(seats: Floats, kv_cache_tokens: Floats, load: Workload) -> Floats:
+    """Share of the KV cache that a load fills, every request at its full length [-]; shape (rows,).
+
+    Parameters
+    ----------
+    seats : ndarray
+        ``max_num_seqs``; NaN where it is left to the engine.
+    kv_cache_tokens : ndarray
+        Tokens the cache holds.
+    load : Workload
+        A load at a rate counts one request where the seats are not known.
+
+    Examples
+    --------
+    >>> filled_share(np.array([np.nan, 8.0]), np.array([8000.0, 8000.0]), Workload(700, 100, 16)).tolist()
+    [1.6, 0.8]
+    """
+    in_flight = float(load.concurrency) if load.request_rate is None else np.inf
+    running = np.minimum(np.where(np.isnan(seats), np.inf, seats), in_flight)
+    return np.asarray(np.where(np.isfinite(running), running, 1.0) * (load.isl + load.osl) / kv_cache_tokens)
 
 
 def none(value: Any) -> str | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.adaptation.neighbours import FIELDS, FULL, judge, neighbours, none, same
+from workbench.adaptation.neighbours import FIELDS, FULL, filled_share, judge, neighbours, none, same
 from workbench.adaptation.observed import Observed
 from workbench.deployment import ServiceLevel
 from workbench.errors import InvalidInput, UnknownName
@@ -44,7 +44,8 @@ class Step:
     seen, expected : tuple of str
         What was measured that matters, and what is to be expected, in sentences.
     corrections : dict
-        "ttft", "tpot" -> measured ÷ planned of the present deployment [-], where it was measured.
+        "ttft", "tpot", "kv_cache" (its share in use, never below the planned one) -> measured ÷ planned of the present
+        deployment [-], where it was measured.
     """
 
     plan: Plan
@@ -144,13 +145,18 @@ def adapt(
 
 
 def _corrections(planned: Plan, seen: Observed) -> dict[str, float]:
-    """Measured ÷ planned, of the means."""
+    """Measured ÷ planned, of the mean times and of the cache in use."""
     speed = planned.performance(seen.load)
     found = {}
     for name in ("ttft", "tpot"):
         measured = getattr(seen, name)
         if speed is not None and measured and getattr(speed, name).value > 0:
             found[name] = measured / getattr(speed, name).value
+    usage = 1.0 if seen.preemptions else seen.kv_cache_usage
+    if usage is not None and planned.memory is not None:
+        seats = np.array([planned.deployment.max_num_seqs or np.nan], dtype=float)
+        expected = filled_share(seats, np.array([planned.memory.kv_cache_tokens.value]), seen.load)[0]
+        found["kv_cache"] = max(usage / expected, 1.0)  # emptier than planned may be chance
     return found
 
 
@@ -174,8 +180,9 @@ def _seen(seen: Observed, slo: ServiceLevel, corrections: Mapping[str, float]) -
     if seen.kv_cache_usage is not None:
         back = f", {show_count(seen.preemptions)} requests were sent back" if seen.preemptions else ""
         words.append(f"The KV cache was {seen.kv_cache_usage:.0%} full{back}.")
-    if corrections:
-        told = " and ".join(f"{name.upper()} {value:.2f} times" for name, value in corrections.items())
+    times = {name: value for name, value in corrections.items() if name in ("ttft", "tpot")}
+    if times:
+        told = " and ".join(f"{name.upper()} {value:.2f} times" for name, value in times.items())
         words.append(f"Measured is {told} what was planned; what follows is corrected by that.")
     return tuple(words)
 
