@@ -111,6 +111,46 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
                 app.process.kill()
 
 
+# One notebook alone, served as the app serves its own.
+_SERVE = """
+import argparse, sys
+from pathlib import Path
+from workbench.cli import app
+app.PAGES = {"": ("panel.ipynb", "Panel")}
+app.notebook_path = lambda name: Path.cwd() / name
+parser = argparse.ArgumentParser()
+app.add_arguments(parser)
+sys.exit(app.run(parser.parse_args(sys.argv[1:])))
+"""
+
+
+@contextlib.contextmanager
+def page_of(source: str, folder: Path, pool: int = 1) -> Iterator[App]:
+    """A page of one cell, in an empty folder; gone with the block."""
+    cell = {"cell_type": "code", "execution_count": None, "id": "a", "metadata": {}, "outputs": [], "source": source}
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    book = {"cells": [cell], "metadata": {"kernelspec": kernel, "title": "Panel"}, "nbformat": 4, "nbformat_minor": 5}
+    (folder / "panel.ipynb").write_text(json.dumps(book), encoding="utf-8")
+    served = App(None, free_port(), pool=pool)  # type: ignore[arg-type]
+    log = folder / "app.log"
+    flags = ["--no-browser", f"--port={served.port}", f"--token={served.token}", f"--pool={pool}"]
+    with log.open("w") as out:
+        served.process = subprocess.Popen(
+            [sys.executable, "-c", _SERVE, *flags], stdout=out, stderr=subprocess.STDOUT, text=True, cwd=folder,
+            preexec_fn=heed_ctrl_c,
+        )  # fmt: skip
+    try:
+        wait_until(lambda: served.url in log.read_text(), 60, "the page has an address")
+        yield served
+    finally:
+        served.process.send_signal(signal.SIGINT)
+        try:
+            served.process.wait(30)
+        finally:
+            if served.process.poll() is None:
+                served.process.kill()
+
+
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as running:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import os
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from workbench.errors import MissingPart
+from workbench.errors import InvalidInput, MissingPart
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -42,6 +45,39 @@ def own_path(*parts: str) -> Path:
     import platformdirs
 
     return platformdirs.user_data_path("llm-workbench").joinpath(*parts)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    InvalidInput
+        If it cannot be written; what was there before is as it was.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise InvalidInput(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def rows_as_text(rows: Sequence[Mapping[str, str]], columns: Sequence[str] = ()) -> str:
+    """Rows as CSV, the columns of the first unless others are named; nothing at all of no rows.
+
+    >>> rows_as_text([{"a": "1", "b": "x, y"}])
+    'a,b\\n1,"x, y"\\n'
+    """
+    if not rows:
+        return ""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns or rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def notebook_path(*parts: str) -> Path:

@@ -2,61 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browser import free_port
 from playwright.sync_api import BrowserContext, Page, expect
-from visiting import App, Visit, ask, heed_ctrl_c, wait_until
+from visiting import App, Visit, ask, page_of
 
 pytestmark = pytest.mark.browser
 
-# The panel alone on a page, served as the app serves its own.
-SERVE = """
-import argparse, sys
-from pathlib import Path
-from workbench.cli import app
-app.PAGES = {"": ("advisor.ipynb", "Advisor")}
-app.notebook_path = lambda name: Path.cwd() / name
-parser = argparse.ArgumentParser()
-app.add_arguments(parser)
-sys.exit(app.run(parser.parse_args(sys.argv[1:])))
-"""
 CELL = "from workbench.ui.advisor import AdvisorPanel\n\nAdvisorPanel(url=True)"
 
 
 @pytest.fixture(scope="module")
 def advisor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    folder = tmp_path_factory.mktemp("advisor")
-    cell = {"cell_type": "code", "execution_count": None, "id": "a", "metadata": {}, "outputs": [], "source": CELL}
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    book = {"cells": [cell], "metadata": {"kernelspec": kernel, "title": "Advisor"}, "nbformat": 4, "nbformat_minor": 5}
-    (folder / "advisor.ipynb").write_text(json.dumps(book), encoding="utf-8")
-    app = App(None, free_port())  # type: ignore[arg-type]
-    log = folder / "app.log"
-    flags = ["--no-browser", f"--port={app.port}", f"--token={app.token}", "--pool=1"]
-    with log.open("w") as out:
-        app.process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, *flags], stdout=out, stderr=subprocess.STDOUT, text=True, cwd=folder,
-            preexec_fn=heed_ctrl_c,
-        )  # fmt: skip
-    try:
-        wait_until(lambda: app.url in log.read_text(), 60, "the page has an address")
+    with page_of(CELL, tmp_path_factory.mktemp("advisor")) as app:
         yield app
-    finally:
-        app.process.send_signal(signal.SIGINT)
-        try:
-            app.process.wait(30)
-        finally:
-            if app.process.poll() is None:
-                app.process.kill()
 
 
 def opened(app: App, chromium: BrowserContext, query: str = "", width: int = 1280, scheme: str = "light") -> Visit:

@@ -5,10 +5,6 @@ The long form of the last (``make soak``) watches ten minutes at a reading a sec
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,26 +13,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from browser import free_port
 from playwright.sync_api import BrowserContext, CDPSession, Page, expect
 from standin_engine import Numbers, StandInEngine
-from visiting import App, Visit, ask, heed_ctrl_c, wait_until
+from visiting import App, Visit, ask, page_of, wait_until
 
 from workbench.quantities import MIB
 
 pytestmark = pytest.mark.browser
 
-# The panel alone on a page, served as the app serves its own.
-SERVE = """
-import argparse, sys
-from pathlib import Path
-from workbench.cli import app
-app.PAGES = {"": ("monitor.ipynb", "Monitor")}
-app.notebook_path = lambda name: Path.cwd() / name
-parser = argparse.ArgumentParser()
-app.add_arguments(parser)
-sys.exit(app.run(parser.parse_args(sys.argv[1:])))
-"""
 #: Two cards that NVML does not have here, so that their table is drawn too.
 CARDS = """
 import sys
@@ -88,35 +72,8 @@ def served(folder: Path, every: float, *, cards: bool = False) -> Iterator[Watch
         source = CELL.format(
             before=before, url=engine.url, every=every, more=", nvml=FakeNVML(*cards)" if cards else ""
         )
-        cell = {
-            "cell_type": "code",
-            "execution_count": None,
-            "id": "a",
-            "metadata": {},
-            "outputs": [],
-            "source": source,
-        }
-        kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-        book = {"cells": [cell], "metadata": {"kernelspec": kernel, "title": "M"}, "nbformat": 4, "nbformat_minor": 5}
-        (folder / "monitor.ipynb").write_text(json.dumps(book), encoding="utf-8")
-        app = App(None, free_port())  # type: ignore[arg-type]
-        log = folder / "app.log"
-        flags = ["--no-browser", f"--port={app.port}", f"--token={app.token}", "--pool=1"]
-        with log.open("w") as out:
-            app.process = subprocess.Popen(
-                [sys.executable, "-c", SERVE, *flags], stdout=out, stderr=subprocess.STDOUT, text=True, cwd=folder,
-                preexec_fn=heed_ctrl_c,
-            )  # fmt: skip
-        try:
-            wait_until(lambda: app.url in log.read_text(), 60, "the page has an address")
+        with page_of(source, folder) as app:
             yield Watched(app, engine)
-        finally:
-            app.process.send_signal(signal.SIGINT)
-            try:
-                app.process.wait(30)
-            finally:
-                if app.process.poll() is None:
-                    app.process.kill()
 
 
 @pytest.fixture(scope="module")

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import sys
-
 import pytest
-from browser import free_port
 from checklist.endpoint import KEY, Endpoint
 from playwright.sync_api import expect
-from visiting import App, Visit, ask, heed_ctrl_c, wait_until
+from visiting import Visit, ask, page_of
 
 from workbench.checklist import readiness
 
 pytestmark = pytest.mark.browser
-
-# The panel alone on a page, served as the app serves its own.
-SERVE = """
-import argparse, sys
-from pathlib import Path
-from workbench.cli import app
-app.PAGES = {"": ("readiness.ipynb", "Readiness")}
-app.notebook_path = lambda name: Path.cwd() / name
-parser = argparse.ArgumentParser()
-app.add_arguments(parser)
-sys.exit(app.run(parser.parse_args(sys.argv[1:])))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -39,34 +21,13 @@ def endpoint():
 @pytest.fixture(scope="module")
 def served(endpoint, tmp_path_factory):
     """The panel on a page."""
-    folder = tmp_path_factory.mktemp("page")
     source = (
         "from workbench.ui import ReadinessPanel\n"
         "figures = {'concurrency': 2, 'ttft': 2, 'flood_requests': 24}\n"
         f"ReadinessPanel({endpoint.url!r}, api_key={KEY!r}, changes=figures)"
     )
-    cell = {"cell_type": "code", "execution_count": None, "id": "a", "metadata": {}, "outputs": [], "source": source}
-    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
-    book = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-    (folder / "readiness.ipynb").write_text(json.dumps(book))
-    app = App(None, free_port())
-    words = ["--no-browser", f"--port={app.port}", f"--token={app.token}", "--pool=1"]
-    log = folder / "app.log"
-    with log.open("w") as out:
-        app.process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, *words], stdout=out, stderr=subprocess.STDOUT, text=True, cwd=folder,
-            preexec_fn=heed_ctrl_c,
-        )  # fmt: skip
-    try:
-        wait_until(lambda: app.url in log.read_text(), 60, "the page is served")
+    with page_of(source, tmp_path_factory.mktemp("page")) as app:
         yield app
-    finally:
-        app.process.send_signal(signal.SIGINT)
-        try:
-            app.process.wait(30)
-        finally:
-            if app.process.poll() is None:
-                app.process.kill()
 
 
 def test_the_panel_runs_the_checks_and_opens_their_evidence(served, chromium):

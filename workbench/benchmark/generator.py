@@ -40,6 +40,7 @@ from workbench import environments, jobs
 from workbench.benchmark.endpoint import WHOLE, Manner
 from workbench.benchmark.load import PERCENTILES, LoadLevel, LoadResult, Served, Target, Times, Tool
 from workbench.benchmark.meter import Meter
+from workbench.engines.starting import OFFLINE
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.jobs import Job, JobCancelled
 from workbench.progress import Progress
@@ -164,7 +165,7 @@ def _variables(url: str, tokenizer: str, api_key: str | None) -> dict[str, str]:
     """What the tool runs with. Without a key, one that the environment holds for somebody else must not be sent."""
     variables = {"OPENAI_API_KEY": api_key or "", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
     if Path(tokenizer).is_dir():
-        variables |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+        variables |= OFFLINE
     host = urlsplit(url).hostname or ""
     if host in _LOCAL:  # a proxy that the environment names is not asked for this machine's own addresses
         for name in ("NO_PROXY", "no_proxy"):

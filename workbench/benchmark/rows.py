@@ -6,15 +6,13 @@ concurrency, which is what a row states, so it is kept as JSON only.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench.benchmark.load import LoadResult
+from workbench.datafiles import rows_as_text, write_whole
 from workbench.errors import InvalidInput
 
 #: Columns of a serving benchmark, in order.
@@ -107,18 +105,15 @@ def keep(
             number = 1
             while (file := place / f"{_RESULT}{stamp}-{number:04}.json").exists():
                 number += 1
-            _write(file, json.dumps(result.to_json(), indent=2) + "\n")
+            write_whole(file, json.dumps(result.to_json(), indent=2) + "\n")
         for name, fields in (models or {}).items():
             (place / MODELS).mkdir(exist_ok=True)
-            _write(place / MODELS / f"{name.replace('/', '__')}.json", json.dumps(fields, indent=2, default=str) + "\n")
+            file = place / MODELS / f"{name.replace('/', '__')}.json"
+            write_whole(file, json.dumps(fields, indent=2, default=str) + "\n")
         rows = [made for each in read(place) if (made := row(each)) is not None]
         table = place / TABLE
         if rows:
-            text = io.StringIO()
-            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-            _write(table, text.getvalue())
+            write_whole(table, rows_as_text(rows, COLUMNS))
         return table if rows else None
     except OSError as error:
         raise InvalidInput(f"{place} cannot be written: {error.strerror or error}") from error
@@ -141,13 +136,3 @@ def read(folder: str | Path) -> list[LoadResult]:
         except ValueError as error:  # not JSON, or not a result
             raise InvalidInput(f"{path} is not the result of a benchmark: {error}") from error
     return sorted(found, key=lambda result: result.tool.started)
-
-
-def _write(path: Path, text: str) -> None:
-    """A file whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from workbench.datafiles import rows_as_text, write_whole
 from workbench.errors import InvalidInput
 
 HELP = "check the planner on measurements: memory or latency of a CSV file, or one start-up log"
@@ -57,17 +57,7 @@ def write_rows(path: str, rows: list[dict[str, str]]) -> None:
     InvalidInput
         If the file cannot be written.
     """
-    target = Path(path)
-    part = target.with_name(f".{target.name}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
+    write_whole(Path(path), rows_as_text(rows))
 
 
 def _share(value: float | None) -> str:

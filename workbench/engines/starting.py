@@ -5,10 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from workbench.engines.causes import Failure
 from workbench.engines.vllm.logs import MemoryReport
+from workbench.errors import InvalidInput
+
+#: For a model that lies in a local folder: nothing needs to be asked of Hugging Face.
+OFFLINE: Mapping[str, str] = MappingProxyType({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"})
+
+
+def at_address(words: Sequence[str], host: str, port: int) -> list[str]:
+    """A server's words with the address it is to have.
+
+    Raises
+    ------
+    InvalidInput
+        If they name one already.
+
+    Examples
+    --------
+    >>> at_address(["serve", "m"], "127.0.0.1", 8000)
+    ['serve', 'm', '--host', '127.0.0.1', '--port', '8000']
+    """
+    for flag in ("--host", "--port"):
+        if any(word == flag or word.startswith(flag + "=") for word in words):
+            raise InvalidInput(f"leave {flag} out of the command; the workbench chooses the address")
+    return [*words, "--host", host, "--port", str(port)]
 
 
 class Reader(Protocol):

@@ -7,14 +7,11 @@ guess, and no more certain than the table's.
 from __future__ import annotations
 
 import csv
-import io
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from workbench.datafiles import own_path
+from workbench.datafiles import own_path, rows_as_text, write_whole
 from workbench.deployment import Deployment
 from workbench.errors import InvalidInput
 from workbench.hardware import GPU
@@ -113,8 +110,7 @@ def keep(found: Here) -> Path:
     InvalidInput
         If it cannot be written.
     """
-    rows = {**_rows(), (found.engine, found.gpu): found}
-    return _write(each.row() for each in rows.values())
+    return _write({**_rows(), (found.engine, found.gpu): found})
 
 
 def forget(engine: str, gpu: str) -> bool:
@@ -122,7 +118,7 @@ def forget(engine: str, gpu: str) -> bool:
     rows = dict(_rows())
     gone = rows.pop((engine, gpu), None)
     if gone is not None:
-        _write(each.row() for each in rows.values())
+        _write(rows)
     return gone is not None
 
 
@@ -155,18 +151,11 @@ def _read(path: Path, stamp: int) -> dict[tuple[str, str], Here]:
     return {(each.engine, each.gpu): each for each in rows}
 
 
-def _write(rows: Iterable[dict[str, str]]) -> Path:
-    path, listed = own_path(TABLE), list(rows)
-    text = io.StringIO()
-    if listed:
-        writer = csv.DictWriter(text, list(listed[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(listed)
-    part = path.with_name(f".{path.name}.part")
+def _write(rows: dict[tuple[str, str], Here]) -> Path:
+    path = own_path(TABLE)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text.getvalue(), encoding="utf-8")
-        os.replace(part, path)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be written: {error.strerror or error}") from error
+    write_whole(path, rows_as_text([each.row() for each in rows.values()]))
     return path

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from workbench.engines.starting import OFFLINE, at_address
 from workbench.errors import InvalidInput
 
 #: Starts the server within the environment.
@@ -26,7 +27,6 @@ ALWAYS: dict[str, str] = {
     "PYTHONUNBUFFERED": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 
 def process_command(command: Sequence[str], python: Path, host: str, port: int) -> list[str]:
@@ -52,10 +52,7 @@ def process_command(command: Sequence[str], python: Path, host: str, port: int) 
     words = list(command)
     if words[:2] != ["transformers", "serve"] or len(words) < 3:
         raise InvalidInput("the command to start must begin with `transformers serve MODEL`")
-    for flag in ("--host", "--port"):
-        if any(word == flag or word.startswith(flag + "=") for word in words):
-            raise InvalidInput(f"leave {flag} out of the command; the workbench chooses the address")
-    return [str(python), str(SERVER), *words[1:], "--host", host, "--port", str(port)]
+    return [str(python), str(SERVER), *at_address(words[1:], host, port)]
 
 
 def process_environment(
@@ -80,4 +77,4 @@ def process_environment(
     >>> process_environment({"HF_TOKEN": "t"}, offline=True)["HF_HUB_OFFLINE"]
     '1'
     """
-    return {**inherited, **ALWAYS, **(_OFFLINE if offline else {}), **(more or {})}
+    return {**inherited, **ALWAYS, **(OFFLINE if offline else {}), **(more or {})}

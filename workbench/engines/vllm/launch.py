@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from workbench.engines.starting import OFFLINE, at_address
 from workbench.errors import InvalidInput
 
 #: Set for every vLLM that the workbench starts: no usage report leaves the machine, no animation in the log.
@@ -28,7 +29,6 @@ ALWAYS: dict[str, str] = {
     "TOKENIZERS_PARALLELISM": "false",
     "VLLM_DISABLE_LOG_LOGO": "1",
 }
-_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 # Where it is set it overrides the flag: a plan's cache would silently be another.
 _OVERRIDING = ("VLLM_CPU_KVCACHE_SPACE",)
 
@@ -57,10 +57,7 @@ def process_command(command: Sequence[str], python: Path, host: str, port: int) 
     words = list(command)
     if words[:2] != ["vllm", "serve"]:
         raise InvalidInput("the command to start must begin with `vllm serve`")
-    for flag in ("--host", "--port"):
-        if any(word == flag or word.startswith(flag + "=") for word in words):
-            raise InvalidInput(f"leave {flag} out of the command; the workbench chooses the address")
-    return [str(python), "-m", "vllm.entrypoints.cli.main", *words[1:], "--host", host, "--port", str(port)]
+    return [str(python), "-m", "vllm.entrypoints.cli.main", *at_address(words[1:], host, port)]
 
 
 def process_environment(
@@ -88,6 +85,6 @@ def process_environment(
     environment = {name: value for name, value in inherited.items() if name not in _OVERRIDING}
     environment.update(ALWAYS)
     if offline:
-        environment.update(_OFFLINE)
+        environment.update(OFFLINE)
     environment.update(more or {})
     return environment
