@@ -63,7 +63,7 @@ def test_a_release_that_drifts_is_warned_of(plan: wb.Plan, tmp_path: Path, capsy
     for log, warned in ((right, False), (known + wrong, False), (unknown + right, False), (unknown + wrong, True)):
         table = wb.compare(plan, read_log(log.splitlines()))
         assert bool(table.attrs["drift"]) is warned, log
-    assert "vLLM 9.1.0 is newer than the constants here, and kv cache lies outside" in table.attrs["drift"]
+    assert "vLLM 9.1.0 is newer than the constants here, and KV cache lies outside" in table.attrs["drift"]
     # … and of a release that is known, three of five are none.
     inside = {
         "weights_bytes": False,

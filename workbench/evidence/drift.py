@@ -10,7 +10,7 @@ from workbench.errors import InvalidInput
 
 #: Quantities that follow from others of the same report: they are no witnesses of their own.
 _FOLLOWS = frozenset({"kv_cache_tokens", "max_concurrency", "output_tokens_per_s", "ttft_p95", "tpot_p95", "itl_p99"})
-#: What is less likely than this by chance is no chance.
+#: What is less likely than this by chance is no chance: the usual level of a test, a judgement.
 _UNLIKELY = 0.05
 
 
@@ -59,9 +59,9 @@ def drift(engine: str, version: str | None, inside: Mapping[str, bool]) -> str:
             newer = known.release(version).newer_than_known
         except InvalidInput:  # a build without a release number
             newer = False
-    names = ", ".join(name.removesuffix("_bytes").replace("_", " ") for name in outside)
+    names = ", ".join(name.removesuffix("_bytes").replace("_", " ").replace("kv ", "KV ") for name in outside)
     title = f"{known.title} {version or ''}".strip()
-    mend = "calibrate with your own measurements (`workbench calibrate`) before you trust a plan for it"
+    mend = "calibrate with your own measurements (workbench calibrate) before you trust a plan for it"
     if newer:
         lies = "lies" if len(outside) == 1 else "lie"
         return f"{title} is newer than the constants here, and {names} {lies} outside the intervals: {mend}."

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-#: A measurement is not worth its trouble below this share of what is paid anyway.
+#: A measurement is not worth its trouble below this share of what is paid anyway: a judgement of ours.
 _WORTH = 0.01
 #: What tells deployments of a search apart, in the order people name them.
 _NAMED = (
