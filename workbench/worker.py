@@ -17,6 +17,7 @@ to the file that ``WORKBENCH_MESSAGES`` names, because libraries litter standard
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import importlib.util
@@ -119,6 +120,15 @@ def _to_disk(folder: Path) -> None:
                 os.close(handle)
 
 
+def _leave() -> None:
+    """Exit without taking the interpreter apart: with torch loaded that takes 1.5 s, and everything is written."""
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError):  # the log may be on a disk that is full
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(0)
+
+
 def main(arguments: list[str]) -> int:
     """Run one worker: its file or module, the request's file, the folder to fill or ""."""
     name, request, out = arguments
@@ -142,4 +152,7 @@ if __name__ in ("__main__", "__mp_main__"):  # the latter in processes that a wo
     _make_importable()
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    _code = main(sys.argv[1:])
+    if _code == 0:
+        _leave()
+    raise SystemExit(_code)
