@@ -68,6 +68,7 @@ ABOVE_THE_CORE = [
     "comparison",
     "checklist",
     "adaptation",
+    "exports",
     "demo",
     "ui",
     "cli",

@@ -27,9 +27,11 @@ _PUBLIC = {
     "adapt": "workbench.adaptation",
     "bench": "workbench.benchmark.bench",
     "compare": "workbench.comparison",
+    "correct": "workbench.benchmark.correction",
     "custom_gpu": "workbench.hardware",
     "distill": "workbench.distillation",
     "experiment": "workbench.benchmark.experiment",
+    "export": "workbench.exports",
     "gpu": "workbench.hardware",
     "gpus": "workbench.hardware",
     "measure_speculation": "workbench.benchmark.speculation",
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from workbench.adaptation import adapt
     from workbench.architecture import Model, models
     from workbench.benchmark.bench import bench
+    from workbench.benchmark.correction import correct
     from workbench.benchmark.experiment import experiment
     from workbench.benchmark.speculation import measure_speculation
     from workbench.checklist import readiness
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     from workbench.deployment import Deployment, ServiceLevel, Workload
     from workbench.distillation import distill
     from workbench.errors import WorkbenchError
+    from workbench.exports import export
     from workbench.formats import schemes
     from workbench.hardware import custom_gpu, gpu, gpus
     from workbench.monitoring import monitor

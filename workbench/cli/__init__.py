@@ -32,6 +32,7 @@ VERBS = (
     "compare",
     "readiness",
     "adapt",
+    "export",
     "validate",
     "calibrate",
     "flags",

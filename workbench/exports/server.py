@@ -1,0 +1,98 @@
+"""What an engine is to those who deploy it: its image, its paths, how it takes an address, a key, a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from workbench.exports.file import File
+
+if TYPE_CHECKING:
+    from workbench.planner import Plan
+
+
+def _no_files(plan: Plan) -> Sequence[File]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Names of an engine's Prometheus series, current ones; "" where it has none.
+
+    Parameters
+    ----------
+    running, waiting : str
+        Requests, gauges.
+    kv_cache_usage : str
+        Share of the KV cache in use, 0 to 1, a gauge.
+    preemptions : str
+        A counter.
+    ttft, itl, latency : str
+        Histograms [s].
+    prompt_tokens, generation_tokens : str
+        Counters.
+    successes : str
+        Requests that ended well, a counter.
+    """
+
+    running: str = ""
+    waiting: str = ""
+    kv_cache_usage: str = ""
+    preemptions: str = ""
+    ttft: str = ""
+    itl: str = ""
+    latency: str = ""
+    prompt_tokens: str = ""
+    generation_tokens: str = ""
+    successes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One engine's server.
+
+    Parameters
+    ----------
+    engine : str
+        A Deployment's word.
+    image : callable
+        Version, whether on a CPU -> container image with its tag; "" where nobody publishes one.
+    entrypoint : tuple of str
+        What the image runs already of the start line: these words are left out in a container's arguments.
+    address : callable
+        Host, port -> words to append to the start line.
+    health, models, metrics : str
+        Paths; "" where it has none.
+    key_variable, key_words : str, tuple of str
+        Environment variable that it reads its API key from; or else the words before the key on its line.
+    variables : mapping
+        Environment variables that every deployment of it wants.
+    cache : str
+        Environment variable that names the folder of downloaded models.
+    series : Metrics
+        Its Prometheus series.
+    configuration : callable
+        Plan -> files that its start line names, by their bare names.
+    shared_memory : bool
+        Whether its GPUs' processes talk through ``/dev/shm``.
+    source : str
+        Where all this is documented.
+    """
+
+    engine: str
+    image: Callable[[str, bool], str]
+    entrypoint: tuple[str, ...]
+    address: Callable[[str, int], Sequence[str]]
+    health: str
+    models: str
+    metrics: str
+    source: str
+    key_variable: str = ""
+    key_words: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    cache: str = "HF_HOME"
+    series: Metrics = Metrics()
+    configuration: Callable[[Plan], Sequence[File]] = _no_files
+    shared_memory: bool = True

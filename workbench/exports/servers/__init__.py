@@ -1,0 +1,1 @@
+"""One file per engine: a ``SERVER`` (:class:`workbench.exports.server.Server`)."""

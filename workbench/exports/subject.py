@@ -1,0 +1,185 @@
+"""What is exported: a plan and wishes as plain values, which every target writes in its own words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from workbench import builtin, hub
+from workbench.errors import InvalidInput
+from workbench.exports import names
+from workbench.exports.file import File
+from workbench.exports.registry import server
+from workbench.exports.server import Server
+from workbench.exports.wishes import Wishes
+from workbench.planner import Plan
+from workbench.quantities import GIB
+
+#: Where checkpoints, downloads and configuration lie in a container.
+MODELS, CACHE, CONFIGURATION = "/models", "/cache", "/configuration"
+#: Environment variables that hold secrets: files name them and never hold one.
+TOKEN = "HF_TOKEN"
+#: An engine that starts profiles, compiles and captures besides reading its weights: as long again and four minutes,
+#: and never less than ten. A start that is given up too early never ends.
+_START = (2.0, 240.0, 600.0)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A plan to be exported.
+
+    Parameters
+    ----------
+    plan : Plan
+        One that fits.
+    wishes : Wishes
+        Names, ports, replicas.
+
+    Raises
+    ------
+    InvalidInput
+        If the plan does not fit, or its model has a name that no file can hold.
+    """
+
+    plan: Plan
+    wishes: Wishes = field(default_factory=Wishes)
+
+    def __post_init__(self) -> None:
+        if not self.plan.fits:
+            raise InvalidInput(f"the plan does not fit ({self.plan.verdict}); export one that starts")
+        names.plain("the model's name", self.plan.checkpoint)
+
+    @property
+    def engine(self) -> str:
+        """The engine, in a Deployment's word."""
+        return self.plan.deployment.engine
+
+    @cached_property
+    def server(self) -> Server:
+        """The engine as those who deploy it see it."""
+        return server(self.engine)
+
+    @cached_property
+    def name(self) -> str:
+        """What the deployment is called, a DNS label."""
+        return self.wishes.name or names.made(self.plan.model.id)
+
+    @cached_property
+    def from_hub(self) -> bool:
+        """Whether the engine fetches the model itself; else a folder of it must lie where it runs."""
+        plan = self.plan
+        own = self.wishes.model_path is None and plan.model.folder is None and plan.checkpoint == plan.model.id
+        return own and plan.model.id != builtin.NAME and hub.is_id(plan.model.id) and self.engine != "llama.cpp"
+
+    @cached_property
+    def model_path(self) -> str:
+        """Folder or file of the checkpoint on the machine that runs it; "" for a hub model."""
+        if self.from_hub:
+            return ""
+        path = self.wishes.model_path or self.plan.checkpoint
+        return path if self.engine != "llama.cpp" or path.endswith(".gguf") else f"{path}.gguf"
+
+    @cached_property
+    def mounted(self) -> str:
+        """The same within a container; the hub's id for a hub model."""
+        return self.plan.model.id if self.from_hub else f"{MODELS}/{PurePosixPath(self.model_path).name}"
+
+    @property
+    def words(self) -> list[str]:
+        """The start line on a machine of one's own, without an address."""
+        return self._pointed(self.plan.model.id if self.from_hub else self.model_path)
+
+    @property
+    def arguments(self) -> list[str]:
+        """The start line in a container of the engine's image, its address with it, without what the image runs.
+
+        Every interface is listened on: who may connect is the container's affair.
+        """
+        words, entry = self._pointed(self.mounted), list(self.server.entrypoint)
+        if words[: len(entry)] == entry:
+            words = words[len(entry) :]
+        return [*words, *self.server.address("0.0.0.0", self.wishes.port)]
+
+    def _pointed(self, model: str) -> list[str]:
+        """The plan's words with the model where it lies."""
+        deployment, plain = self.plan.deployment, self.plan.words
+        if not plain:
+            raise InvalidInput(f"{self.engine} has no start line for this plan; its targets write a file for it")
+        there = self.plan.checkpoint if self.engine != "llama.cpp" else f"{self.plan.checkpoint}.gguf"
+        at = plain.index(there) if there in plain else None
+        if at is None:
+            raise InvalidInput(f"the start line of {deployment.engine} does not name the model {there}")
+        return [*plain[:at], model, *plain[at + 1 :]]
+
+    @property
+    def image(self) -> str:
+        """Container image with its tag; "" where nobody publishes one."""
+        return self.wishes.image or self.server.image(self.plan.engine_version, self.on_cpu)
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether it runs on a processor."""
+        return self.plan.card.name == "cpu" or self.plan.deployment.gpu == "cpu"
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one replica."""
+        return 0 if self.on_cpu else self.plan.deployment.gpus
+
+    @property
+    def configuration(self) -> list[File]:
+        """Files that the start line names."""
+        return list(self.server.configuration(self.plan))
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """Environment variables of a container, none of them secret."""
+        cache = {self.server.cache: CACHE} if self.from_hub else {"HF_HUB_OFFLINE": "1"}
+        return {**self.server.variables, **cache}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Environment variables of a container that must hold a secret: the key asked of clients."""
+        return (self.server.key_variable,) if self.server.key_variable else ()
+
+    @property
+    def token(self) -> str:
+        """Environment variable that holds the hub's token, which gated models need; "" where nothing is fetched."""
+        return TOKEN if self.from_hub else ""
+
+    @cached_property
+    def host_memory(self) -> int:
+        """Host memory of one replica [GiB]: what loading needs at its upper bound, shared memory on top."""
+        loading = self.plan.loading
+        weights = self.plan.memory.weights.value * max(self.gpus, 1) if self.plan.memory else 0.0
+        asked = loading.host.high if loading else weights + 4 * GIB
+        if self.on_cpu and self.plan.memory is not None and loading is None:
+            asked += self.plan.memory.kv_cache.value
+        return math.ceil(asked / GIB) + self.shared_memory
+
+    @property
+    def shared_memory(self) -> int:
+        """Size of ``/dev/shm`` [GiB]: NCCL's buffers and the queues between the workers of several GPUs.
+
+        NVIDIA advises 1 GiB at least for NCCL in containers, the default being 64 MiB
+        (https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html, "Shared memory").
+        """
+        return max(1, 2 * self.gpus) if self.server.shared_memory else 0
+
+    @cached_property
+    def disk(self) -> int:
+        """Disk of the checkpoint [GiB], a tenth more."""
+        loading = self.plan.loading
+        weights = self.plan.memory.weights.value * max(self.gpus, 1) if self.plan.memory else 0.0
+        return math.ceil(1.1 * (loading.disk.high if loading else weights) / GIB)
+
+    @cached_property
+    def start_seconds(self) -> int:
+        """How long a start may take before it is given up [s]."""
+        factor, more, least = _START
+        loading = self.plan.loading
+        reading = loading.seconds[self.wishes.storage].high if loading else 0.0
+        return math.ceil(max(factor * reading + more, least))

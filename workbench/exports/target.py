@@ -1,0 +1,66 @@
+"""What a target of an export is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workbench.deployment import ENGINES
+from workbench.exports.file import File
+
+if TYPE_CHECKING:
+    from workbench.exports.subject import Subject
+
+
+def _nothing(subject: Subject) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing a plan can be written for.
+
+    Parameters
+    ----------
+    id, title : str
+        Its short name, the file's; what people read.
+    about : str
+        What it makes, a sentence.
+    files : callable
+        Subject -> the files, complete: nothing else is needed but what ``steps`` says.
+    steps : callable
+        Subject -> what to do with them, in order, each a sentence or a command line; Markdown.
+    without : mapping
+        Engine -> why it cannot be written for that one: the empty cells of the matrix.
+    obstacle : callable
+        Subject -> what of this plan it cannot express, naming the field; None if it can.
+    group : str
+        Its folder, set by the registry.
+    source : str
+        Where its format is documented.
+    """
+
+    id: str
+    title: str
+    about: str
+    files: Callable[[Subject], Sequence[File]]
+    steps: Callable[[Subject], Sequence[str]]
+    source: str
+    without: Mapping[str, str]
+    obstacle: Callable[[Subject], str | None] = _nothing
+    group: str = ""
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Engines it can be written for."""
+        return tuple(name for name in ENGINES if name not in self.without)
+
+    def refuses(self, subject: Subject) -> str | None:
+        """Why this subject cannot be written; None if it can."""
+        return self.without.get(subject.engine) or self.obstacle(subject)
+
+
+def only(*engines: str, because: str) -> dict[str, str]:
+    """A target's ``without``: all engines but these."""
+    return {name: because for name in ENGINES if name not in engines}

@@ -1,0 +1,95 @@
+"""vLLM in its own words: a start script, the same as a configuration file, the same in Python."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from workbench.exports.file import File
+from workbench.exports.subject import Subject
+from workbench.exports.target import Target, only
+from workbench.exports.writing import as_yaml, command, script
+
+
+def options(words: Sequence[str]) -> dict[str, Any]:
+    """The options of a ``vllm serve`` line by their names, as a configuration file takes them.
+
+    >>> options(["vllm", "serve", "m", "--max-model-len", "8192", "--no-enable-prefix-caching", "--enforce-eager"])
+    {'max-model-len': 8192, 'no-enable-prefix-caching': True, 'enforce-eager': True}
+    """
+    found: dict[str, Any] = {}
+    last = ""
+    for word in words[3:]:
+        if word.startswith("--"):
+            last = word[2:]
+            found[last] = True
+        elif last:
+            found[last], last = _value(word), ""
+    return found
+
+
+def _value(word: str) -> Any:
+    try:
+        return json.loads(word)
+    except ValueError:
+        return word
+
+
+def arguments(words: Sequence[str]) -> dict[str, Any]:
+    """The same as keywords of ``vllm.LLM``.
+
+    >>> arguments(["vllm", "serve", "m", "--max-model-len", "8192", "--no-enable-prefix-caching"])
+    {'model': 'm', 'max_model_len': 8192, 'enable_prefix_caching': False}
+    """
+    found: dict[str, Any] = {"model": words[2]}
+    for name, value in options(words).items():
+        plain = name.removeprefix("no-")
+        found[plain.replace("-", "_")] = value if plain == name else False
+    return found
+
+
+def files(subject: Subject) -> list[File]:
+    """A script, a configuration file that says the same, and the same in Python without a server."""
+    words = subject.words
+    address = list(subject.server.address("127.0.0.1", subject.wishes.port))
+    variables = "\n".join(f"export {name}={value}" for name, value in subject.server.variables.items())
+    key = (
+        '# Clients must send this key: "Authorization: Bearer …". Keep it out of files.\n'
+        f': "${{{subject.server.key_variable}:?set it to the key that clients must send}}"\n'
+        f"export {subject.server.key_variable}"
+    )
+    written = {"model": words[2], **options(words), "host": "127.0.0.1", "port": subject.wishes.port}
+    keywords = "".join(f"    {name}={value!r},\n" for name, value in arguments(words).items())
+    python = (
+        '"""Answers a batch of prompts in this process, with the plan\'s settings; no server."""\n\n'
+        f"from vllm import LLM, SamplingParams\n\nllm = LLM(\n{keywords})\n"
+        'for answer in llm.generate(["Hello, my name is"], SamplingParams(max_tokens=32)):\n'
+        "    print(answer.outputs[0].text)\n"
+    )
+    return [
+        File("vllm/serve.sh", "shell", script(variables, key, f"exec {command([*words, *address])}"), executable=True),
+        File("vllm/config.yaml", "vllm-yaml", as_yaml(written), language="yaml"),
+        File("vllm/offline.py", "python", python),
+    ]
+
+
+def steps(subject: Subject) -> list[str]:
+    """Install, start, or the same by the file."""
+    return [
+        f"Install the release that was planned: `pip install vllm=={subject.plan.engine_version}`.",
+        f"Put a key into `{subject.server.key_variable}` and run `vllm/serve.sh`; or `vllm serve --config "
+        "vllm/config.yaml`, which says the same.",
+        "`vllm/offline.py` answers a batch of prompts with the same settings and no server.",
+    ]
+
+
+TARGET = Target(
+    id="vllm",
+    title="vLLM",
+    about="vLLM's start line, the same as a configuration file, and as a call in Python.",
+    files=files,
+    steps=steps,
+    source="https://docs.vllm.ai/en/stable/configuration/serve_args.html",
+    without=only("vllm", because="the plan is for another engine"),
+)
