@@ -9,6 +9,7 @@ from streaming_server import StreamingServer
 
 from workbench.benchmark.endpoint import Manner, approach, warm_up
 from workbench.errors import InvalidInput, MissingPart, WorkbenchError
+from workbench.jobs import JobCancelled
 from workbench.serving.ports import Reservation
 
 
@@ -56,6 +57,23 @@ def test_what_is_wrong_is_one_sentence(fault, said):
         assert time.monotonic() - begin < 10
         assert "\n" not in str(caught.value).strip()
         assert "Traceback" not in str(caught.value)
+
+
+def test_waiting_for_a_server_that_hangs_can_be_given_up():
+    cancel = threading.Event()
+    with always("hang") as server:
+        threading.Timer(0.3, cancel.set).start()
+        begin = time.monotonic()
+        with pytest.raises(JobCancelled, match="was cancelled"):
+            ask(server, patience=60.0, cancel=cancel)
+        assert cancel.is_set()
+        cancel.clear()
+        threading.Timer(0.3, cancel.set).start()
+        with pytest.raises(JobCancelled, match="was cancelled"):
+            warm_up(
+                server.url, Manner("stand-in"), api_key=None, isl=8, osl=8, requests=2, patience=60.0, cancel=cancel
+            )
+        assert time.monotonic() - begin < 10
 
 
 def test_another_model_than_it_serves():

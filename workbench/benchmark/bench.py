@@ -53,8 +53,8 @@ class Benchmark:
         Why a sweep went no further; empty without one.
     planned : tuple of Planned
         The plan beside each load, where there is a plan.
-    table : Path or None
-        The file of measurements that they were added to.
+    folder, table : Path or None
+        Where they were added, and the file of measurements there.
     """
 
     results: tuple[LoadResult, ...]
@@ -62,7 +62,20 @@ class Benchmark:
     within: LoadResult | None = None
     ended: str = ""
     planned: tuple[Planned, ...] = ()
+    folder: Path | None = None
     table: Path | None = None
+
+    @property
+    def kept(self) -> str:
+        """Where it is kept, in words; empty where nothing is."""
+        if self.folder is None:
+            return ""
+        if self.table is None:
+            return (
+                f"Kept in {self.folder}, a file for each load. There is no table to learn from: that takes loads at a "
+                "concurrency, and a plan that says model, engine and card."
+            )
+        return f"Kept in {self.folder}, a file for each load, and all of them in {self.table.name}."
 
     @property
     def ok(self) -> bool:
@@ -201,6 +214,7 @@ def bench(
     api_key: str | None = None,
     time_limit: float = TIME_LIMIT,
     tell: Callable[[Progress], None] | None = None,
+    on_result: Callable[[LoadResult], None] | None = None,
     cancel: threading.Event | None = None,
     **options: Any,
 ) -> Benchmark:
@@ -240,8 +254,8 @@ def bench(
         For a server that wants one; it is kept nowhere.
     time_limit : float
         Longest time of one load [s].
-    tell, cancel
-        Called with a Progress as it goes; ends it when set.
+    tell, on_result, cancel
+        Called with a Progress as it goes; called with each load's result as it is measured; ends it when set.
     **options
         Of :func:`workbench.serve`, for what is started: ``port``, ``checkpoint``, ``arguments``, fields of the
         Deployment.
@@ -287,14 +301,17 @@ def bench(
         loads = levels(load, **asked, warmups=warmups, seed=seed)  # type: ignore[arg-type,unused-ignore]
         found = measure(
             url, loads, server=server, plan=plan, slo=slo, sweep=sweep, model=model, tokenizer_folder=tokenizer,
-            api_key=api_key, time_limit=time_limit, tell=tell, cancel=cancel,
+            api_key=api_key, time_limit=time_limit, tell=tell, on_result=on_result, cancel=cancel,
         )  # fmt: skip
-    table = None
+    table = folder = None
     if out is not None:
+        folder = Path(out).expanduser()
         named = dict([configuration(plan)]) if plan is not None else {}
-        table = rows.keep(found.results, out, {name: fields for name, fields in named.items() if fields is not None})
+        table = rows.keep(found.results, folder, {name: fields for name, fields in named.items() if fields is not None})
     planned = tuple(each for result in found.results for each in beside(plan, result)) if plan is not None else ()
-    return Benchmark(found.results, slo, largest(found.results, slo), found.ended if sweep else "", planned, table)
+    return Benchmark(
+        found.results, slo, largest(found.results, slo), found.ended if sweep else "", planned, folder, table
+    )
 
 
 def measure(
@@ -310,13 +327,16 @@ def measure(
     api_key: str | None = None,
     time_limit: float = TIME_LIMIT,
     tell: Callable[[Progress], None] | None = None,
+    on_result: Callable[[LoadResult], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> Sweep:
     """Put loads on a running server, one after the other; parameters and errors are :func:`bench`'s."""
     first = loads[0].workload
     if tell is not None:
         tell(Progress(None, "asking the server", url))
-    manner = approach(url, api_key=api_key, model=model, isl=first.isl, osl=first.osl, patience=time_limit)
+    manner = approach(
+        url, api_key=api_key, model=model, isl=first.isl, osl=first.osl, patience=time_limit, cancel=cancel
+    )
     cut = tokenizer(tokenizer_folder, server, manner, plan)
     target = describe(url, manner, plan=plan, version=server.version if server else None, api_key=api_key)
 
@@ -333,11 +353,15 @@ def measure(
         told(Progress(None, "warming up"))
         osl = min(level.workload.osl, 32)
         warm_up(
-            url, manner, api_key=api_key, isl=level.workload.isl, osl=osl, requests=level.warmups, patience=time_limit
-        )
-        return put(
+            url, manner, api_key=api_key, isl=level.workload.isl, osl=osl, requests=level.warmups,
+            patience=time_limit, cancel=cancel,
+        )  # fmt: skip
+        result = put(
             target, manner, level, tokenizer=cut, api_key=api_key, time_limit=time_limit, tell=told, cancel=cancel
         )
+        if on_result is not None:
+            on_result(result)
+        return result
 
     if sweep:
         return climb(loads, one, slo)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.errors import InvalidInput, MissingPart, WorkbenchError
+from workbench.jobs import JobCancelled
 from workbench.serving import Client, Generation
 from workbench.serving.client import Prompt
 
@@ -63,7 +64,14 @@ class Manner:
 
 
 def approach(
-    url: str, *, api_key: str | None, model: str | None, isl: int, osl: int, patience: float = 300.0
+    url: str,
+    *,
+    api_key: str | None,
+    model: str | None,
+    isl: int,
+    osl: int,
+    patience: float = 300.0,
+    cancel: threading.Event | None = None,
 ) -> Manner:
     """Ask for one whole answer, and see how the server wants to be asked.
 
@@ -77,9 +85,13 @@ def approach(
         Tokens of a request of the load that follows.
     patience : float
         Longest wait for each answer, of which not more than five minutes in silence [s].
+    cancel : Event, optional
+        Ends the waiting when set.
 
     Raises
     ------
+    JobCancelled
+        ``cancel`` was set.
     MissingPart
         Nothing listens there, or it does not answer in time.
     InvalidInput
@@ -87,9 +99,9 @@ def approach(
     WorkbenchError
         It fails, or what it says is not OpenAI's API.
     """
-    silence = min(patience, _SILENCE)
+    silence, wait = min(patience, _SILENCE), _Patience(patience, cancel)
     with Client(url, api_key=api_key, timeout=silence) as client:
-        listed = _within(patience, client, client.models)
+        listed = wait.answered(client, client.models)
         found = [each for each in listed if isinstance(each, dict) and each.get("id")]
         if not found:
             raise WorkbenchError(f"{client.url} serves no model")
@@ -101,7 +113,7 @@ def approach(
     manner = Manner(str(entry["id"]), minimum=owner not in _IGNORE_EOS, root=str(entry.get("root") or ""), owner=owner)
     with Client(url, api_key=api_key, timeout=silence, model=manner.model) as client:
         try:
-            answer = _ask(client, manner, isl, osl, patience)
+            answer = _ask(client, manner, isl, osl, wait)
         except InvalidInput as error:
             if "HTTP 404" in str(error) or "HTTP 405" in str(error):
                 manner = replace(manner, chat=True)  # it has no /v1/completions
@@ -109,7 +121,7 @@ def approach(
                 manner = replace(manner, minimum=False)  # it refuses what it does not know
             else:
                 raise
-            answer = _ask(client, manner, isl, osl, patience)
+            answer = _ask(client, manner, isl, osl, wait)
         manner = replace(manner, whole=_is_whole(answer, osl))
         manner = replace(manner, minimum=manner.minimum and manner.whole)  # else it passes over min_tokens too
         if osl > 1 and not answer.gaps:
@@ -120,12 +132,26 @@ def approach(
 
 
 def warm_up(
-    url: str, manner: Manner, *, api_key: str | None, isl: int, osl: int, requests: int, patience: float = 300.0
+    url: str,
+    manner: Manner,
+    *,
+    api_key: str | None,
+    isl: int,
+    osl: int,
+    requests: int,
+    patience: float = 300.0,
+    cancel: threading.Event | None = None,
 ) -> None:
-    """Send requests at the same time and forget the answers; one that fails is the load's to tell."""
+    """Send requests at the same time and forget the answers; one that fails is the load's to tell.
+
+    Raises
+    ------
+    JobCancelled
+        ``cancel`` was set meanwhile.
+    """
     if requests < 1:
         return
-    deadline = time.monotonic() + patience
+    wait = _Patience(patience, cancel)
     with Client(url, api_key=api_key, timeout=patience, model=manner.model) as client:
 
         def one(number: int) -> None:
@@ -137,12 +163,11 @@ def warm_up(
         threads = [threading.Thread(target=one, args=(number,), daemon=True) for number in range(1, requests + 1)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        wait.ended(threads)
 
 
-def _ask(client: Client, manner: Manner, isl: int, osl: int, patience: float) -> Generation:
-    answer = _within(patience, client, lambda: client.stream_whole(_prompt(manner, isl, 0), **_sampling(manner, osl)))
+def _ask(client: Client, manner: Manner, isl: int, osl: int, wait: _Patience) -> Generation:
+    answer = wait.answered(client, lambda: client.stream_whole(_prompt(manner, isl, 0), **_sampling(manner, osl)))
     if not isinstance(answer, Generation) or answer.ttft is None or answer.completion_tokens < 1:
         raise WorkbenchError(f"{client.url} answers without a single token")
     return answer
@@ -164,34 +189,56 @@ def _is_whole(answer: Generation, osl: int) -> bool:
     return answer.completion_tokens >= WHOLE * osl
 
 
-def _within(patience: float, client: Client, ask: Callable[[], Any]) -> Any:
-    """What is answered, in time; what is no answer of OpenAI's API as a sentence.
+@dataclass(frozen=True)
+class _Patience:
+    """How long is waited for each answer [s], and what ends the waiting."""
 
-    A server that keeps the line open with a word now and then never breaks a connection's own time limit, so the
-    question is asked in a thread.
-    """
-    kept: list[Any] = []
-    failed: list[BaseException] = []
+    seconds: float
+    cancel: threading.Event | None = None
 
-    def work() -> None:
+    def ended(self, threads: Sequence[threading.Thread]) -> bool:
+        """Whether all of them end in time; JobCancelled once nobody wants to know."""
+        deadline = time.monotonic() + self.seconds
+        while left := [thread for thread in threads if thread.is_alive()]:
+            if self.cancel is not None and self.cancel.is_set():
+                raise JobCancelled("the benchmark was cancelled")
+            if time.monotonic() > deadline:
+                return False
+            left[0].join(0.1)
+        return True
+
+    def answered(self, client: Client, ask: Callable[[], Any]) -> Any:
+        """What is answered, in time; what is no answer of OpenAI's API as a sentence.
+
+        A server that keeps the line open with a word now and then never breaks a connection's own time limit, so the
+        question is asked in a thread.
+        """
+        kept: list[Any] = []
+        failed: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                kept.append(ask())
+            except BaseException as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
         try:
-            kept.append(ask())
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(patience)
-    if thread.is_alive():
-        client.close()
-        raise MissingPart(f"{client.url} does not answer in {patience:g} s; is it still alive?")
-    if not failed:
-        return kept[0]
-    error = failed[0]
-    if isinstance(error, WorkbenchError):
+            answered = self.ended([thread])
+        except JobCancelled:
+            client.close()
+            raise
+        if not answered:
+            client.close()
+            raise MissingPart(f"{client.url} does not answer in {self.seconds:g} s; is it still alive?")
+        if not failed:
+            return kept[0]
+        error = failed[0]
+        if isinstance(error, WorkbenchError):
+            raise error
+        if isinstance(error, ValueError | KeyError | TypeError | AttributeError | IndexError):
+            raise WorkbenchError(
+                f"what {client.url} sends is not OpenAI's API ({type(error).__name__}: {error})"
+            ) from error
         raise error
-    if isinstance(error, ValueError | KeyError | TypeError | AttributeError | IndexError):
-        raise WorkbenchError(
-            f"what {client.url} sends is not OpenAI's API ({type(error).__name__}: {error})"
-        ) from error
-    raise error

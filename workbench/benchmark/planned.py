@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -48,16 +48,39 @@ class Planned:
         >>> Planned("2 at a time", "tpot", "s", Estimate(0.01, 0.008, 0.015, "roofline"), 0.02).sentence
         'TPOT at 2 at a time: planned 10 ms (8 ms to 15 ms), measured 20 ms: outside the interval, slower than planned.'
         """
-        show: Callable[[float], str] = show_seconds if self.unit == "s" else lambda n: f"{n:,.1f} {self.unit}"
+        show = self.show
         if self.inside:
             verdict = "inside the interval"
         else:
             above = self.measured > self.planned.high
             verdict = f"outside the interval, {'slower' if above == (self.unit == 's') else 'faster'} than planned"
-        name = _TITLES[self.quantity]
-        interval = f"({show(self.planned.low)} to {show(self.planned.high)})"
         seen = f"measured {show(self.measured)}: {verdict}"
-        return f"{name} at {self.load}: planned {show(self.planned.value)} {interval}, {seen}."
+        return f"{self.title} at {self.load}: planned {show(self.planned.value)} {self._interval}, {seen}."
+
+    def since(self, before: Planned) -> str:
+        """What a correction changed, in words.
+
+        >>> then = Planned("2 at a time", "tpot", "s", Estimate(0.01, 0.008, 0.015, "roofline"), 0.02)
+        >>> replace(then, planned=Estimate(0.019, 0.018, 0.022, "measured here")).since(then)
+        'TPOT at 2 at a time: planned 10 ms before and 19 ms (18 ms to 22 ms) now, measured 20 ms.'
+        """
+        show = self.show
+        now = f"{show(self.planned.value)} {self._interval}"
+        then = show(before.planned.value)
+        return f"{self.title} at {self.load}: planned {then} before and {now} now, measured {show(self.measured)}."
+
+    @property
+    def title(self) -> str:
+        """The quantity as people call it."""
+        return _TITLES[self.quantity]
+
+    def show(self, value: float) -> str:
+        """A value of this quantity as people read it."""
+        return show_seconds(value) if self.unit == "s" else f"{value:,.1f} {self.unit}"
+
+    @property
+    def _interval(self) -> str:
+        return f"({self.show(self.planned.low)} to {self.show(self.planned.high)})"
 
     def row(self) -> dict[str, Any]:
         """As plain data."""
@@ -107,3 +130,17 @@ def beside(plan: Plan, result: LoadResult) -> Iterator[Planned]:
         estimate: Estimate | None = getattr(expected, quantity)
         if estimate is not None and measured is not None:
             yield Planned(result.level.label, quantity, unit, estimate, measured)
+
+
+def agreement(figures: Sequence[Planned]) -> str:
+    """How many figures of a plan held, in words; empty where none was planned.
+
+    >>> then = Planned("2 at a time", "tpot", "s", Estimate(0.01, 0.008, 0.015, "roofline"), 0.02)
+    >>> agreement([then, replace(then, measured=0.01)])
+    '1 of 2 planned figures lies inside its 90 % interval.'
+    """
+    if not figures:
+        return ""
+    held = sum(each.inside for each in figures)
+    lie = "lies inside its" if held == 1 else "lie inside their"
+    return f"{held} of {len(figures)} planned figures {lie} 90 % interval{'' if held == 1 else 's'}."

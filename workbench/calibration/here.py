@@ -39,12 +39,28 @@ class LearnedHere:
         left out in turn [-].
     rows : int
         Loads it was learned from.
+    level : float
+        Share of further loads that the spreads are to hold [-].
     """
 
     here: Here
     before: dict[str, float]
     after: dict[str, float]
     rows: int
+    level: float = 0.9
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What was learned, in words."""
+        here = self.here
+        said = [f"{here.engine} {here.engine_version} on {here.gpu}, learned from {self.rows} loads."]
+        for name in ("tpot", "ttft"):
+            factor = 1 + getattr(here.overheads, f"spread_{name}")
+            said.append(
+                f"{name.upper()}: {self.before[name]:.0%} off (median) before, {self.after[name]:.0%} with each load "
+                f"left out; {self.level:.0%} of further loads within a factor {factor:.2f}."
+            )
+        return tuple(said)
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -134,6 +150,7 @@ def learn_here(
         {name: _median(_finite([each])) for name, each in before.items()},
         {name: _median(each) for name, each in missed.items()},
         len(held),
+        level,
     )
 
 

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
     finally:
         cancel.set()
-    print(json.dumps(found.to_json(), indent=2) if args.json else text(found, args.out))
+    print(json.dumps(found.to_json(), indent=2) if args.json else text(found))
     return 0 if found.ok else 1
 
 
@@ -125,7 +125,7 @@ def _key(args: argparse.Namespace) -> str | None:
     return key
 
 
-def text(found: Any, out: str | None) -> str:
+def text(found: Any) -> str:
     """The result for people."""
     head = (
         f"{'load':<16}{'TTFT':>10}{'p95':>10}{'TPOT':>10}{'p95':>10}{'ITL p99':>10}{'output/s':>11}{'requests/s':>12}"
@@ -146,9 +146,8 @@ def text(found: Any, out: str | None) -> str:
     lines += ["", *found.sentences]
     if found.planned:
         lines += ["", *(each.sentence for each in found.planned)]
-    if out:
-        where = f"the table is {found.table}" if found.table else "no table: a plan must say model, engine and card"
-        lines += ["", f"Results are kept in {out}; {where}"]
+    if found.kept:
+        lines += ["", found.kept]
     return "\n".join(lines)
 
 

@@ -114,13 +114,6 @@ def _here(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({**found.to_dict(), "kept": str(kept) if kept else None}, indent=2))
         return 0
-    here = found.here
-    print(f"{here.engine} {here.engine_version} on {here.gpu}, from {found.rows} loads")
-    for name in ("tpot", "ttft"):
-        spread = getattr(here.overheads, f"spread_{name}")
-        print(
-            f"  {name.upper()}: {found.before[name]:.0%} off (median) before, {found.after[name]:.0%} with each load "
-            f"left out; {args.level:.0%} of further loads within a factor {1 + spread:.2f}"
-        )
+    print(*found.sentences, sep="\n")
     print(f"kept in {kept}: plans for it say 'measured here'" if kept else "nothing was kept")
     return 0
