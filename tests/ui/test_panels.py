@@ -35,7 +35,7 @@ NODE = str(Path(playwright.__file__).parent / "driver" / ("node.exe" if sys.plat
 SCRIPTS = sorted(path.name for path in STATIC.glob("*.js") if path.name != "shared.js")
 #: What several panels import, besides the shared module.
 PARTS = sorted(f"parts/{path.name}" for path in STATIC.glob("parts/*.js"))
-STANDING_ALONE = {"parts/address.js", "parts/asking.js"}
+STANDING_ALONE = {"parts/address.js", "parts/asking.js", "parts/draft.js"}
 
 
 def sent_by(panel: Panel) -> list[dict[str, Any]]:

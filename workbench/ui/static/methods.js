@@ -1,4 +1,5 @@
-import { checkbox, code, field, gib, h, listen, mount, number, progressBar, table, watchKernel } from "./shared.js";
+import { checkbox, code, field, gib, h, listen, mount, number, progressBar, table, textBox, watchKernel } from "./shared.js";
+import { drafting } from "./parts/draft.js";
 
 // Methods of quantisation side by side: chosen on the left with what each will need, run and compared on the right.
 
@@ -10,20 +11,9 @@ const OVER = new Set(["done", "failed", "refused", "cancelled"]);
 
 function panel(root, model) {
   const watch = watchKernel(model, root);
-  let draft = model.get("choice");
-  let request = model.get("request");
-  const send = (fields) => {
-    draft = { ...draft, ...fields };
-    request += 1;
-    model.set({ choice: draft, request });
-    model.save_changes();
-  };
-  const ask = (action, args = {}) => model.send({ action, arguments: args });
-  const box = (name, placeholder = "") => {
-    const input = h("input", { type: "text", class: "wb-input", spellcheck: "false", autocomplete: "off", placeholder });
-    input.addEventListener("change", () => send({ [name]: input.value.trim() }));
-    return input;
-  };
+  const draft = drafting(model);
+  const { send, ask } = draft;
+  const box = (name, placeholder) => textBox((value) => send({ [name]: value }), { placeholder });
 
   const inputs = { model: box("model"), folder: box("folder"), gpu: box("gpu", "any"), data: box("data", "the built-in text") };
   const own = h("input", { type: "text", class: "wb-input", spellcheck: "false", autocomplete: "off", placeholder: "awq:q_group_size=64" });
@@ -46,7 +36,10 @@ function panel(root, model) {
   const advice = h("div", { class: "wb-suits", role: "status" });
   const list = h("ul", { class: "wb-methods", tabindex: "0", "aria-label": "Methods" });
   const sizes = h("p", { class: "wb-hint" });
-  const toggle = (word) => (value) => send({ methods: value ? [...draft.methods, word] : draft.methods.filter((other) => other !== word) });
+  const toggle = (word) => (value) => {
+    const chosen = draft.now().methods;
+    send({ methods: value ? [...chosen, word] : chosen.filter((other) => other !== word) });
+  };
   const boxes = new Map();
   const showMethods = () => {
     boxes.clear();
@@ -72,7 +65,7 @@ function panel(root, model) {
     const found = model.get("advice");
     advice.hidden = !found.length;
     advice.replaceChildren(
-      h("p", { class: "wb-label" }, `Suits ${draft.gpu} best`),
+      h("p", { class: "wb-label" }, `Suits ${draft.now().gpu} best`),
       h("ol", {}, found.map((one) => h("li", {}, h("strong", {}, one.title), h("small", { class: "wb-hint" }, [...one.why.slice(0, 3), `loses ${one.loss}`].join("; "))))),
     );
   };
@@ -95,11 +88,11 @@ function panel(root, model) {
   );
 
   const showChoice = () => {
-    draft = model.get("choice");
-    for (const [name, input] of Object.entries(inputs)) if (document.activeElement !== input) input.value = draft[name];
-    load.show(draft.load);
-    for (const [word, check] of boxes) check.show(draft.methods.includes(word));
-    const count = draft.methods.length;
+    const choice = draft.settle();
+    for (const [name, input] of Object.entries(inputs)) input.show(choice[name]);
+    load.show(choice.load);
+    for (const [word, check] of boxes) check.show(choice.methods.includes(word));
+    const count = choice.methods.length;
     if (!running()) start.textContent = count === 1 ? "Try it" : `Try these ${count}`;
     start.disabled = running() || !count;
     python.show(model.get("python"));

@@ -1,4 +1,5 @@
-import { checkbox, code, duration, field, gib, h, listen, logBox, mount, number, numberBox, progressBar, select, table, watchKernel } from "./shared.js";
+import { checkbox, code, duration, field, gib, h, listen, logBox, mount, number, numberBox, progressBar, select, table, textBox, watchKernel } from "./shared.js";
+import { drafting } from "./parts/draft.js";
 
 // Quantise: the method's own parameters on the left, the job on the right.
 
@@ -9,23 +10,13 @@ const change = (before, after) => `${after > before ? "+" : ""}${number((after /
 function panel(root, model) {
   const watch = watchKernel(model, root);
   const methods = model.get("options");
-  let draft = model.get("choice");
-  let request = model.get("request");
-  const send = (fields) => {
-    draft = { ...draft, ...fields };
-    request += 1;
-    model.set({ choice: draft, request });
-    model.save_changes();
-  };
-  const ask = (action) => model.send({ action, arguments: {} });
+  const draft = drafting(model);
+  const { send, ask } = draft;
 
-  const name = h("input", { type: "text", class: "wb-input", spellcheck: "false", autocomplete: "off" });
-  name.addEventListener("change", () => send({ model: name.value.trim() }));
-  const out = h("input", { type: "text", class: "wb-input", spellcheck: "false", autocomplete: "off", placeholder: "named after model and method" });
-  out.addEventListener("change", () => send({ out: out.value.trim() }));
+  const name = textBox((value) => send({ model: value }));
+  const out = textBox((value) => send({ out: value }), { placeholder: "named after model and method" });
   const kind = select(methods.map((m) => ({ value: m.id, label: m.title })), (value) => { send({ method: value, parameters: {} }); drawParameters(); });
-  const data = h("input", { type: "text", class: "wb-input", spellcheck: "false", autocomplete: "off", placeholder: "the built-in text" });
-  data.addEventListener("change", () => send({ data: data.value.trim() }));
+  const data = textBox((value) => send({ data: value }), { placeholder: "the built-in text" });
   const download = checkbox("Fetch the model from the hub if it is not here", (value) => send({ download: value }));
   const overwrite = checkbox("Replace the folder if it exists", (value) => send({ overwrite: value }));
   const fields = {
@@ -37,7 +28,7 @@ function panel(root, model) {
   const note = h("p", { class: "wb-hint" });
   const parameters = h("div", { class: "wb-fields" });
   let inputs = {};
-  const set = (parameter) => (value) => send({ parameters: { ...draft.parameters, [parameter]: value } });
+  const set = (parameter) => (value) => send({ parameters: { ...draft.now().parameters, [parameter]: value } });
 
   const control = (p) => {
     if (p.kind === "bool") return checkbox(p.name, set(p.name));
@@ -53,12 +44,12 @@ function panel(root, model) {
     return text;
   };
   const drawParameters = () => {
-    const method = methods.find((m) => m.id === draft.method);
+    const method = methods.find((m) => m.id === draft.now().method);
     inputs = {};
     parameters.replaceChildren(
       ...method.parameters.map((p) => {
         const element = control(p);
-        element.show(draft.parameters[p.name] ?? p.default);
+        element.show(draft.now().parameters[p.name] ?? p.default);
         const line = p.kind === "bool" ? element : field(p.name, element);
         line.title = p.doc;
         inputs[p.name] = { line, show: element.show, default: p.default };
@@ -87,14 +78,14 @@ function panel(root, model) {
   );
 
   const showChoice = () => {
-    draft = model.get("choice");
-    if (document.activeElement !== name) name.value = draft.model;
-    if (document.activeElement !== out) out.value = draft.out;
-    if (document.activeElement !== data) data.value = draft.data;
-    download.show(draft.download);
-    kind.show(draft.method);
-    overwrite.show(draft.overwrite);
-    for (const [key, input] of Object.entries(inputs)) input.show(draft.parameters[key] ?? input.default);
+    const choice = draft.settle();
+    name.show(choice.model);
+    out.show(choice.out);
+    data.show(choice.data);
+    download.show(choice.download);
+    kind.show(choice.method);
+    overwrite.show(choice.overwrite);
+    for (const [key, input] of Object.entries(inputs)) input.show(choice.parameters[key] ?? input.default);
     python.show(model.get("python"));
   };
   const showState = () => {
@@ -140,7 +131,7 @@ function panel(root, model) {
     general.textContent = rest.map(([, text]) => text).join(" ");
   };
   drawParameters();
-  const changed = () => { const method = draft.method; showChoice(); if (draft.method !== method) drawParameters(); };
+  const changed = () => { const { method } = draft.now(); showChoice(); if (draft.now().method !== method) drawParameters(); };
   const unlisten = listen(model, {
     "change:choice": changed,
     "change:python": showChoice,

@@ -1,4 +1,5 @@
-import { checkbox, code, field, h, listen, mount, progressBar, segments, watchKernel } from "./shared.js";
+import { checkbox, code, field, h, listen, mount, progressBar, segments, textBox, watchKernel } from "./shared.js";
+import { drafting } from "./parts/draft.js";
 
 // Readiness: the endpoint and its evidence on the left; verdict and the whole list on the right, evidence behind a click.
 
@@ -19,23 +20,14 @@ const ORDER = ["fail", "warn", "pass", "not checked"];
 
 function panel(root, model) {
   const watch = watchKernel(model, root);
-  let draft = model.get("choice");
-  let request = model.get("request");
-  const send = (fields) => {
-    draft = { ...draft, ...fields };
-    request += 1;
-    model.set({ choice: draft, request });
-    model.save_changes();
-  };
-  const ask = (action, args = {}) => model.send({ action, arguments: args });
+  const draft = drafting(model);
+  const { send, ask } = draft;
 
   const inputs = {};
   const fields = {};
   for (const [name, [label, placeholder]] of Object.entries(TEXTS)) {
-    const input = h("input", { type: "text", class: "wb-input", spellcheck: "false", autocomplete: "off", placeholder });
-    input.addEventListener("change", () => send({ [name]: input.value.trim() }));
-    inputs[name] = input;
-    fields[name] = field(label, input);
+    inputs[name] = textBox((value) => send({ [name]: value }), { placeholder });
+    fields[name] = field(label, inputs[name]);
   }
   const keys = {};
   for (const [name, label] of Object.entries(KEYS)) {
@@ -137,11 +129,11 @@ function panel(root, model) {
     showAnswers();
   };
   const showChoice = () => {
-    draft = model.get("choice");
-    for (const [name, input] of Object.entries(inputs)) if (document.activeElement !== input) input.value = draft[name];
+    const choice = draft.settle();
+    for (const [name, input] of Object.entries(inputs)) input.show(choice[name]);
     for (const [name, input] of Object.entries(keys)) input.placeholder = model.get("keys_given").includes(name) ? "•••••••• (known to the kernel)" : "none";
-    profile.show(draft.profile);
-    strict.show(draft.strict);
+    profile.show(choice.profile);
+    strict.show(choice.strict);
     python.show(model.get("python"));
   };
   const showProblems = () => {

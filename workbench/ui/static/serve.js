@@ -1,4 +1,5 @@
 import { code, duration, field, gib, h, listen, logBox, mount, number, numberBox, progressBar, watchKernel, whole } from "./shared.js";
+import { drafting } from "./parts/draft.js";
 
 // Serve: start, stages, log, a prompt box with sampling parameters, the smoke test.
 
@@ -6,15 +7,8 @@ const marks = { passed: "✓", failed: "✕", skipped: "–" };
 
 function panel(root, model) {
   const watch = watchKernel(model, root);
-  let request = model.get("request");
-  let draft = model.get("prompt");
-  const send = (fields) => {
-    draft = { ...draft, ...fields };
-    request += 1;
-    model.set({ prompt: draft, request });
-    model.save_changes();
-  };
-  const ask = (action) => model.send({ action, arguments: {} });
+  const draft = drafting(model, "prompt");
+  const { send, ask } = draft;
   const button = (label, action, quiet) => h("button", { type: "button", class: `wb-button${quiet ? " wb-quiet" : ""}`, onclick: () => ask(action) }, label);
 
   const state = h("span", { class: "wb-state", role: "status" });
@@ -101,9 +95,9 @@ function panel(root, model) {
   const showSteps = () =>
     steps.replaceChildren(...model.get("steps").map((s) => h("li", { "data-status": s.status }, h("b", {}, marks[s.status]), ` ${s.name} `, h("span", { class: "wb-muted" }, `${s.detail} (${duration(s.seconds)})`))));
   const showPrompt = () => {
-    draft = model.get("prompt");
-    if (document.activeElement !== text) text.value = draft.text;
-    for (const [name, input] of Object.entries(inputs)) input.show(draft[name]);
+    const asked = draft.settle();
+    if (document.activeElement !== text) text.value = asked.text;
+    for (const [name, input] of Object.entries(inputs)) input.show(asked[name]);
   };
   const showProblems = () => {
     const problems = model.get("problems");

@@ -501,6 +501,16 @@ export function numberBox(onchange, { min = null, max = null, step = null, place
   return root;
 }
 
+/** A box for a text, which is taken when it is left. */
+export function textBox(onchange, { placeholder = "" } = {}) {
+  const root = h("input", { type: "text", class: "wb-input", spellcheck: "false", autocomplete: "off", placeholder });
+  root.addEventListener("change", () => onchange(root.value.trim()));
+  root.show = (value) => {
+    if (document.activeElement !== root) root.value = value ?? "";
+  };
+  return root;
+}
+
 export function checkbox(label, onchange) {
   const input = h("input", { type: "checkbox", id: uid("check"), onchange: () => onchange(input.checked) });
   const root = h("div", { class: "wb-check" }, input, h("label", { for: input.id }, label));
