@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 _PUBLIC = {
     "AccuracyPanel": "workbench.ui.accuracy",
     "AdvisorPanel": "workbench.ui.advisor",
+    "BenchChart": "workbench.ui.bench_chart",
+    "BenchPanel": "workbench.ui.bench",
     "ComparePanel": "workbench.ui.compare",
     "ComparisonPanel": "workbench.ui.comparison",
     "EnvironmentsPanel": "workbench.ui.environments",
@@ -35,6 +37,8 @@ __all__ = sorted(_PUBLIC)
 if TYPE_CHECKING:
     from workbench.ui.accuracy import AccuracyPanel
     from workbench.ui.advisor import AdvisorPanel
+    from workbench.ui.bench import BenchPanel
+    from workbench.ui.bench_chart import BenchChart
     from workbench.ui.compare import ComparePanel
     from workbench.ui.comparison import ComparisonPanel
     from workbench.ui.environments import EnvironmentsPanel

@@ -1,4 +1,4 @@
-import { checkbox, field, h, numberBox, powers, segments, select } from "../shared.js";
+import { checkbox, field, h, numberBox, powers, segments, select, textBox } from "../shared.js";
 
 // The controls of a choice by the name of its field: shown, checked and marked together.
 
@@ -47,6 +47,7 @@ export function form(change) {
     add,
     simple,
     number: (name, label, attributes = {}) => simple(name, label, numberBox(set(name), attributes)),
+    text: (name, label, attributes = {}) => simple(name, label, textBox(set(name), attributes)),
     choice: (name, label, options) => simple(name, label, select(options, set(name))),
     slider(name, label, list, extra = {}) {
       const root = powers(label, list, set(name), extra);
