@@ -11,7 +11,7 @@ How a worker is written is in :mod:`workbench.worker`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from workbench import environments
 from workbench.errors import InvalidInput, MissingPart
 from workbench.jobs import target
 from workbench.jobs.job import Job, JobCancelled, JobFailed, Prepare, jobs
+from workbench.jobs.place import HERE, Place, Task
 from workbench.progress import Progress
 
-__all__ = ["Job", "JobCancelled", "JobFailed", "Prepare", "Progress", "jobs", "start"]
+__all__ = ["HERE", "Job", "JobCancelled", "JobFailed", "Place", "Prepare", "Progress", "Task", "jobs", "start"]
 
 
 def start(
@@ -37,6 +38,8 @@ def start(
     provenance: Mapping[str, Any] | None = None,
     variables: Mapping[str, str] | None = None,
     disk_bytes: int = 0,
+    place: Place = HERE,
+    inputs: Sequence[str] = (),
 ) -> Job:
     """Start a job and return at once.
 
@@ -57,7 +60,7 @@ def start(
     overwrite : bool
         Whether an `out` that exists is replaced, at the very end; otherwise it is refused at once.
     heavy : bool
-        Whether its worker waits until no other heavy job's worker of this process runs.
+        Whether its worker waits until no other heavy job's worker of this process runs on this machine.
     prepare : callable, optional
         Runs in the job's thread once the environment is ready, as a stage of its own (a download, the
         built-in model); what it returns is added to the request. See :data:`Prepare`.
@@ -67,6 +70,10 @@ def start(
         Environment variables for the worker.
     disk_bytes : int
         Free space to ask for beside `out` before starting [B].
+    place : Place
+        Where the worker runs; see :mod:`workbench.jobs.place`.
+    inputs : sequence of str
+        Names in the request whose values are paths that the worker reads, for a place that does not see them.
 
     Returns
     -------
@@ -96,15 +103,14 @@ def start(
         target.writable(path, overwrite, disk_bytes)
     job = Job(
         name,
-        worker,
+        Task(worker, environment, dict(variables or {}), tuple(inputs)),
         copy,
-        environment,
         path,
+        place=place,
         overwrite=overwrite,
         heavy=heavy,
         prepare=prepare,
         provenance=dict(provenance or {}),
-        variables=dict(variables or {}),
     )
     job.start()
     return job

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import platform
 import shutil
-import sys
 import threading
 import time
 import uuid
@@ -16,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workbench import __version__, environments
-from workbench.environments.build import clean_environ, installed
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.jobs import messages, target
+from workbench.jobs.place import Place, Ready, Task
 from workbench.jobs.queue import Queue
 from workbench.processes import Supervised
 from workbench.progress import Progress
@@ -76,16 +74,15 @@ class Job:
     def __init__(
         self,
         name: str,
-        worker: str,
+        task: Task,
         request: dict[str, Any],
-        environment: str | None,
         out: Path | None,
         *,
+        place: Place,
         overwrite: bool,
         heavy: bool,
         prepare: Prepare | None,
         provenance: Mapping[str, Any],
-        variables: Mapping[str, str],
     ) -> None:
         self.name, self.out = name, out
         self.status: Status = "queued"
@@ -94,9 +91,9 @@ class Job:
         self.result: Any = None
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
         self.folder = environments.cache_root() / "jobs" / f"{stamp}-{uuid.uuid4().hex[:4]}"
-        self._worker, self._request, self._environment = worker, request, environment
-        self.overwrite, self._heavy, self._prepare = overwrite, heavy, prepare
-        self._provenance, self._variables = provenance, variables
+        self._task, self._request, self._place = task, request, place
+        self.overwrite, self._heavy, self._prepare = overwrite, heavy and place.one_at_a_time, prepare
+        self._provenance = provenance
         parent: Job | None = getattr(_inside, "job", None)
         # A job within a job's preparation ends with it.
         self._cancel: threading.Event = parent._cancel if parent else threading.Event()
@@ -105,7 +102,7 @@ class Job:
         self._began = self._ended = 0.0
         self._failure: WorkbenchError | None = None
         # Preparing takes no turn, so that a job within it gets one; what is ready queues in the order it came.
-        self._prepares = prepare is not None or not (environment is None or environments.get(environment).built)
+        self._prepares = prepare is not None or not place.prepared(task)
         self._thread = threading.Thread(target=self._run, name=f"job {name}", daemon=True)
 
     def __repr__(self) -> str:
@@ -246,21 +243,20 @@ class Job:
     def _work(self) -> Any:
         self.folder.mkdir(parents=True)
         _forget_old(self.folder.parent)
-        python, variables, facts = self._ready_environment()
+        ready = self._place.ready(self._task, self._tell, self._cancel)
         if self._prepare is not None:
             self._request |= self._prepare(self._tell, self._cancel) or {}
         if self._heavy:
             _queue.await_turn(self, lambda first: self._tell(Progress(None, "waiting", f"for {first.name}")))
         self._begin()
         request = self.folder / "request.json"
-        request.write_text(json.dumps(self._request, indent=2), encoding="utf-8")
+        request.write_text(json.dumps(ready.request(self._request), indent=2), encoding="utf-8")
         with target.Scratch(self.out) as scratch:
             started = _now()
-            command = [str(python), str(_WORKER), self._worker, str(request), str(scratch or "")]
-            said = self._supervise(command, variables, scratch)
+            command = [str(ready.python), str(_WORKER), ready.worker, str(request), str(scratch or "")]
+            result, seconds, facts = ready.outcome(self._supervise(command, ready, scratch))
             if scratch is None or self.out is None:
-                return said["result"]
-            result = said["result"]
+                return result
             if isinstance(result, dict):
                 result = {**result, "out": str(self.out)}
             made = {
@@ -269,33 +265,21 @@ class Job:
                 **self._provenance,
                 "request": self._request,
                 "result": result,
-                "environment": facts,
-                "platform": platform.platform(),
+                **facts,
                 "started": started,
                 "finished": _now(),
-                "seconds": round(said["seconds"], 3),
+                "seconds": round(seconds, 3),
             }
             target.write(scratch / PROVENANCE, json.dumps(made, indent=2, default=str) + "\n")
             self._tell(Progress(1.0, "keeping the result"))  # the last moment to cancel
             target.put(scratch, self.out, self.overwrite)
             return result
 
-    def _ready_environment(self) -> tuple[Path, dict[str, str], dict[str, Any]]:
-        """Python, environment variables and provenance of the environment, built if it is missing."""
-        if self._environment is None:
-            python = Path(sys.executable)
-            variables = clean_environ(self._variables)
-            return python, variables, {"name": None, "python": platform.python_version()}
-        ready = environments.ensure(self._environment, self._tell, self._cancel)
-        versions = ready.versions() or installed(ready.python)
-        facts = {"name": ready.name, "requirements": ready.requirements, "versions": versions}
-        return ready.python, ready.environ(self._variables), facts
-
-    def _supervise(self, command: list[str], variables: dict[str, str], scratch: Path | None) -> dict[str, Any]:
+    def _supervise(self, command: list[str], ready: Ready, scratch: Path | None) -> dict[str, Any]:
         """Run the worker, follow its messages, and return the one that holds the result."""
         channel = self.folder / "messages.jsonl"
         channel.touch()
-        environ = {**variables, "WORKBENCH_MESSAGES": str(channel)}
+        environ = {**ready.environ, "WORKBENCH_MESSAGES": str(channel)}
         # Libraries leave logs and caches where they run: here they are in nobody's way, and go with the folder.
         process = Supervised(command, env=environ, log=self.log_path, scratch=scratch, cwd=self.folder)
         said: dict[str, Any] = {}
@@ -309,7 +293,7 @@ class Job:
                         said |= news
                     self._tell(messages.progress(said.get("progress"), self.progress))
         finally:
-            process.terminate(grace=5)
+            process.terminate(ready.grace)
         if code == 0 and "result" in said:
             return said
         raise JobFailed(f"{self.name} failed: {self._why(code, said, process)}. Log: {self.log_path}")
