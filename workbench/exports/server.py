@@ -17,6 +17,18 @@ def _no_files(plan: Plan) -> Sequence[File]:
     return ()
 
 
+def _own_words(plan: Plan) -> Sequence[str]:
+    return plan.words
+
+
+def _named_by_nothing(folder: str) -> Sequence[str]:
+    return ()
+
+
+def _nothing(plan: Plan) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """Names of an engine's Prometheus series, current ones; "" where it has none.
@@ -73,8 +85,16 @@ class Server:
         Environment variable that names the folder of downloaded models.
     series : Metrics
         Its Prometheus series.
+    options : tuple of str
+        Words that every deployment's start line has besides the plan's: its metrics switched on.
+    words : callable
+        Plan -> its start line, the model by ``plan.checkpoint``; without address, options and configuration.
     configuration : callable
         Plan -> files that its start line names, by their bare names.
+    naming : callable
+        Folder that those files lie in -> words that name them.
+    obstacle : callable
+        Plan -> what of it this engine's line and files cannot say, naming the field; None if they can.
     shared_memory : bool
         Whether its GPUs' processes talk through ``/dev/shm``.
     source : str
@@ -94,5 +114,9 @@ class Server:
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     cache: str = "HF_HOME"
     series: Metrics = Metrics()
+    options: tuple[str, ...] = ()
+    words: Callable[[Plan], Sequence[str]] = _own_words
     configuration: Callable[[Plan], Sequence[File]] = _no_files
+    naming: Callable[[str], Sequence[str]] = _named_by_nothing
+    obstacle: Callable[[Plan], str | None] = _nothing
     shared_memory: bool = True

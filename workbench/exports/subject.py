@@ -21,7 +21,7 @@ from workbench.quantities import GIB
 #: Where checkpoints, downloads and configuration lie in a container.
 MODELS, CACHE, CONFIGURATION = "/models", "/cache", "/configuration"
 #: Environment variables that hold secrets: files name them and never hold one.
-TOKEN = "HF_TOKEN"
+TOKEN, KEY = "HF_TOKEN", "API_KEY"
 #: An engine that starts profiles, compiles and captures besides reading its weights: as long again and four minutes,
 #: and never less than ten. A start that is given up too early never ends.
 _START = (2.0, 240.0, 600.0)
@@ -51,6 +51,8 @@ class Subject:
         if not self.plan.fits:
             raise InvalidInput(f"the plan does not fit ({self.plan.verdict}); export one that starts")
         names.plain("the model's name", self.plan.checkpoint)
+        if why := self.server.obstacle(self.plan):
+            raise InvalidInput(f"{self.engine} cannot be told {why}")
 
     @property
     def engine(self) -> str:
@@ -88,9 +90,14 @@ class Subject:
         return self.plan.model.id if self.from_hub else f"{MODELS}/{PurePosixPath(self.model_path).name}"
 
     @property
+    def folder(self) -> str:
+        """Folder of the bundle with the engine's own files, those that its start line names among them."""
+        return self.engine.replace(".", "-")
+
+    @property
     def words(self) -> list[str]:
-        """The start line on a machine of one's own, without an address."""
-        return self._pointed(self.plan.model.id if self.from_hub else self.model_path)
+        """The start line on a machine of one's own, without an address; files by their place in the bundle."""
+        return self._line(self.plan.model.id if self.from_hub else self.model_path, self.folder)
 
     @property
     def arguments(self) -> list[str]:
@@ -98,21 +105,19 @@ class Subject:
 
         Every interface is listened on: who may connect is the container's affair.
         """
-        words, entry = self._pointed(self.mounted), list(self.server.entrypoint)
+        words, entry = self._line(self.mounted, CONFIGURATION), list(self.server.entrypoint)
         if words[: len(entry)] == entry:
             words = words[len(entry) :]
         return [*words, *self.server.address("0.0.0.0", self.wishes.port)]
 
-    def _pointed(self, model: str) -> list[str]:
-        """The plan's words with the model where it lies."""
-        deployment, plain = self.plan.deployment, self.plan.words
-        if not plain:
-            raise InvalidInput(f"{self.engine} has no start line for this plan; its targets write a file for it")
+    def _line(self, model: str, folder: str) -> list[str]:
+        """The plan's words with the model and the files where they lie."""
+        plain = list(self.server.words(self.plan))
         there = self.plan.checkpoint if self.engine != "llama.cpp" else f"{self.plan.checkpoint}.gguf"
-        at = plain.index(there) if there in plain else None
-        if at is None:
-            raise InvalidInput(f"the start line of {deployment.engine} does not name the model {there}")
-        return [*plain[:at], model, *plain[at + 1 :]]
+        if there not in plain:
+            raise InvalidInput(f"the start line of {self.engine} does not name the model {there}")
+        at = plain.index(there)
+        return [*plain[:at], model, *plain[at + 1 :], *self.server.naming(folder), *self.server.options]
 
     @property
     def image(self) -> str:
@@ -141,9 +146,27 @@ class Subject:
         return {**self.server.variables, **cache}
 
     @property
+    def key(self) -> str:
+        """Environment variable that holds the key asked of clients; "" where the engine asks for none."""
+        return self.server.key_variable or (KEY if self.server.key_words else "")
+
+    @property
+    def key_in_shell(self) -> str:
+        """What a shell appends to the start line of an engine that takes its key from its line alone; else "".
+
+        >>> import workbench as wb
+        >>> Subject(wb.plan("Qwen/Qwen3-8B", "L40S", engine="sglang", max_model_len=8192)).key_in_shell
+        ' --api-key "$API_KEY"'
+        """
+        return "".join(f" {word}" for word in (*self.server.key_words, f'"${KEY}"')) if self.server.key_words else ""
+
+    @property
     def secrets(self) -> tuple[str, ...]:
-        """Environment variables of a container that must hold a secret: the key asked of clients."""
-        return (self.server.key_variable,) if self.server.key_variable else ()
+        """Environment variables of a container that must hold a secret: the key asked of clients.
+
+        Where ``server.key_words`` has any, the container's line must end with these and the variable's value.
+        """
+        return (self.key,) if self.key else ()
 
     @property
     def token(self) -> str:

@@ -26,7 +26,7 @@ def files(subject: Subject) -> list[File]:
         words += ["--mount", f"type=bind,source=./docker,target={CONFIGURATION},readonly"]
     words += [subject.image, *subject.arguments]
     asked = "\n".join(f': "${{{name}:?put it into the environment}}"' for name in subject.secrets)
-    text = script(*([asked] if asked else []), f"exec {command(words)}")
+    text = script(*([asked] if asked else []), f"exec {command(words)}{subject.key_in_shell}")
     return [File("docker/run.sh", "shell", text, executable=True), *beside]
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from workbench.exports.file import File
 from workbench.exports.subject import Subject
 from workbench.exports.target import Target, only
-from workbench.exports.writing import as_yaml, command, script
+from workbench.exports.targets.engine._script import run, start, there
+from workbench.exports.writing import as_yaml
 
 
 def options(words: Sequence[str]) -> dict[str, Any]:
@@ -52,13 +53,6 @@ def arguments(words: Sequence[str]) -> dict[str, Any]:
 def files(subject: Subject) -> list[File]:
     """A script, a configuration file that says the same, and the same in Python without a server."""
     words = subject.words
-    address = list(subject.server.address("127.0.0.1", subject.wishes.port))
-    variables = "\n".join(f"export {name}={value}" for name, value in subject.server.variables.items())
-    key = (
-        '# Clients must send this key: "Authorization: Bearer …". Keep it out of files.\n'
-        f': "${{{subject.server.key_variable}:?set it to the key that clients must send}}"\n'
-        f"export {subject.server.key_variable}"
-    )
     written = {"model": words[2], **options(words), "host": "127.0.0.1", "port": subject.wishes.port}
     keywords = "".join(f"    {name}={value!r},\n" for name, value in arguments(words).items())
     python = (
@@ -68,7 +62,7 @@ def files(subject: Subject) -> list[File]:
         "    print(answer.outputs[0].text)\n"
     )
     return [
-        File("vllm/serve.sh", "shell", script(variables, key, f"exec {command([*words, *address])}"), executable=True),
+        start(subject),
         File("vllm/config.yaml", "vllm-yaml", as_yaml(written), language="yaml"),
         File("vllm/offline.py", "python", python),
     ]
@@ -78,8 +72,8 @@ def steps(subject: Subject) -> list[str]:
     """Install, start, or the same by the file."""
     return [
         f"Install the release that was planned: `pip install vllm=={subject.plan.engine_version}`.",
-        f"Put a key into `{subject.server.key_variable}` and run `vllm/serve.sh`; or `vllm serve --config "
-        "vllm/config.yaml`, which says the same.",
+        *there(subject),
+        run(subject)[:-1] + "; or `vllm serve --config vllm/config.yaml`, which says the same.",
         "`vllm/offline.py` answers a batch of prompts with the same settings and no server.",
     ]
 
