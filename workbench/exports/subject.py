@@ -25,6 +25,12 @@ TOKEN, KEY = "HF_TOKEN", "API_KEY"
 #: An engine that starts profiles, compiles and captures besides reading its weights: as long again and four minutes,
 #: and never less than ten. A start that is given up too early never ends.
 _START = (2.0, 240.0, 600.0)
+#: Between which a proxy gives an answer up [s]. OpenAI's client waits ten minutes unless it is told otherwise
+#: (github:openai/openai-python src/openai/_constants.py ``DEFAULT_TIMEOUT``); after an hour nobody waits any more.
+_ANSWER = (600, 3600)
+#: A request's bytes: of a token as JSON, escapes and long words included, and of the images of one that can see [MiB].
+#: Choices of ours.
+_TOKEN_BYTES, _IMAGES = 16, 32
 
 
 @dataclass(frozen=True)
@@ -206,3 +212,43 @@ class Subject:
         loading = self.plan.loading
         reading = loading.seconds[self.wishes.storage].high if loading else 0.0
         return math.ceil(max(factor * reading + more, least))
+
+    @property
+    def max_model_len(self) -> int:
+        """Longest prompt and answer together [tokens]."""
+        return self.plan.deployment.max_model_len or self.plan.model.max_model_len
+
+    @cached_property
+    def longest_answer(self) -> int:
+        """How long one request may take before it is given up [s]: TTFT and a whole context of tokens, at their upper
+        bounds; from ten minutes to an hour. An answer that is not streamed is silent for all of it."""
+        least, most = _ANSWER
+        speed = self.plan.performance()
+        taken = speed.ttft.high + self.max_model_len * speed.tpot.high if speed else math.inf
+        return math.ceil(min(max(taken, least), most))
+
+    @property
+    def largest_request(self) -> int:
+        """Largest body of a request [MiB]: a whole context as JSON, images beside it where the model sees."""
+        images = _IMAGES if self.plan.model.towers else 0
+        return 1 + images + math.ceil(_TOKEN_BYTES * self.max_model_len / 2**20)
+
+    @property
+    def at_once(self) -> int:
+        """Requests in flight that one replica was planned for."""
+        speed, load = self.plan.performance(), self.plan.workload
+        return max(1, load.concurrency or math.ceil(speed.running if speed and speed.running else 1))
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where the replicas listen, to be replaced where they are elsewhere: one port after another of this machine.
+
+        Raises
+        ------
+        InvalidInput
+            If there are more replicas than ports left.
+        """
+        first, last = self.wishes.port, self.wishes.port + self.wishes.replicas - 1
+        if last > 65535:
+            raise InvalidInput(f"port is {first}: {self.wishes.replicas} replicas do not find ports above it")
+        return [f"127.0.0.1:{port}" for port in range(first, last + 1)]
