@@ -29,6 +29,10 @@ def _nothing(plan: Plan) -> str | None:
     return None
 
 
+def _root(version: str, on_cpu: bool) -> int | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """Names of an engine's Prometheus series, current ones; "" where it has none.
@@ -97,6 +101,8 @@ class Server:
         Plan -> what of it this engine's line and files cannot say, naming the field; None if they can.
     shared_memory : bool
         Whether its GPUs' processes talk through ``/dev/shm``.
+    user : callable
+        Version, whether on a CPU -> number of the user, in group 0, that its image can run as; None: only as root.
     source : str
         Where all this is documented.
     """
@@ -120,3 +126,4 @@ class Server:
     naming: Callable[[str], Sequence[str]] = _named_by_nothing
     obstacle: Callable[[Plan], str | None] = _nothing
     shared_memory: bool = True
+    user: Callable[[str, bool], int | None] = _root

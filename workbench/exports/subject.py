@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -212,6 +213,55 @@ class Subject:
         loading = self.plan.loading
         reading = loading.seconds[self.wishes.storage].high if loading else 0.0
         return math.ceil(max(factor * reading + more, least))
+
+    @cached_property
+    def first_start_seconds(self) -> int:
+        """How long the first start may take [s]: a model from the hub is fetched before it is loaded.
+
+        At the lowest speed of an object store in ``data/storage.csv``, that of a single connection.
+        """
+        loading = self.plan.loading
+        if not self.from_hub or loading is None:
+            return self.start_seconds
+        return self.start_seconds + math.ceil(loading.seconds["object store"].high)
+
+    @property
+    def cores(self) -> int:
+        """Cores that its processes keep busy: API servers, engine cores, a worker for each GPU, and what coordinates.
+
+        A + DP + N, and one where DP > 1; A is DP unless it is said (https://docs.vllm.ai/en/stable/design/arch_overview,
+        "V1 Process Architecture"; other engines divide the work alike). On a processor: all of this machine's, for
+        which it was planned.
+        """
+        if self.on_cpu:
+            return os.cpu_count() or 1
+        replicas = self.plan.deployment.data_parallel_size
+        return 2 * replicas + self.gpus + (replicas > 1)
+
+    @property
+    def machine_gpus(self) -> int:
+        """GPUs of one machine."""
+        return self.wishes.machine_gpus or self.plan.card.gpus_per_node
+
+    @property
+    def machines(self) -> int:
+        """Machines that one replica takes."""
+        return max(1, math.ceil(self.gpus / self.machine_gpus))
+
+    @property
+    def outgrows(self) -> str | None:
+        """Why one machine does not hold it; None if it does."""
+        if self.machines == 1:
+            return None
+        return (
+            f"{self.gpus} GPUs are more than one machine has ({self.machine_gpus}; machine_gpus says how many): "
+            "tensor_parallel_size and pipeline_parallel_size ask for several machines"
+        )
+
+    @property
+    def user(self) -> int | None:
+        """Number of the user, in group 0, that the engine's image can run as; None: only as root."""
+        return None if self.wishes.image else self.server.user(self.plan.engine_version, self.on_cpu)
 
     @property
     def max_model_len(self) -> int:

@@ -28,6 +28,8 @@ class Wishes:
         The engine's.
     replicas, most_replicas : int
         How many servers run, and how many an autoscaler may run; the latter is twice the former by default.
+    machine_gpus : int, optional
+        GPUs of one machine; by default those of the largest usual box of the card (``data/gpus.csv``).
     image : str, optional
         Container image instead of the engine's own for the version planned.
     model_path : str, optional
@@ -49,6 +51,7 @@ class Wishes:
     port: int = 8000
     replicas: int = 1
     most_replicas: int | None = None
+    machine_gpus: int | None = None
     image: str | None = None
     model_path: str | None = None
     storage: str = "SATA SSD"
@@ -66,6 +69,8 @@ class Wishes:
         _whole("replicas", self.replicas, 1, 10_000)
         if self.most_replicas is not None:
             _whole("most_replicas", self.most_replicas, self.replicas, 10_000)
+        if self.machine_gpus is not None:
+            _whole("machine_gpus", self.machine_gpus, 1, 1024)
         if self.storage not in storages():
             raise UnknownName("storage", self.storage, storages())
         rate = self.requests_per_s

@@ -25,6 +25,15 @@ def address(host: str, port: int) -> Sequence[str]:
     return ("--host", host, "--port", str(port))
 
 
+def user(version: str, on_cpu: bool) -> int | None:
+    """Any: it reads a file and writes none.
+
+    >>> user("0.5.0", True)
+    1000
+    """
+    return 1000
+
+
 SERVER = Server(
     engine="llama.cpp",
     image=image,
@@ -44,4 +53,5 @@ SERVER = Server(
         generation_tokens="llamacpp:tokens_predicted_total",
     ),
     shared_memory=False,  # one process runs all GPUs
+    user=user,
 )

@@ -22,6 +22,19 @@ def address(host: str, port: int) -> Sequence[str]:
     return ("--host", host, "--port", str(port))
 
 
+def user(version: str, on_cpu: bool) -> int | None:
+    """User ``vllm``, which the CUDA image holds since 0.23 at the latest.
+
+    github:vllm-project/vllm docker/Dockerfile and docs/deployment/docker.md, "Run as a non-root user" (pull request
+    40275, merged in May 2026, when 0.22 was under way).
+
+    >>> user("0.33.0", False), user("0.19.1", False)
+    (2000, None)
+    """
+    new = tuple(int(part) for part in version.split(".")[:2]) >= (0, 23)
+    return 2000 if new and not on_cpu else None
+
+
 SERVER = Server(
     engine="vllm",
     image=image,
@@ -33,6 +46,7 @@ SERVER = Server(
     source="https://docs.vllm.ai/en/stable/deployment/docker.html",
     key_variable="VLLM_API_KEY",
     variables=MappingProxyType({"VLLM_NO_USAGE_STATS": "1"}),
+    user=user,
     series=Metrics(
         running="vllm:num_requests_running",
         waiting="vllm:num_requests_waiting",
