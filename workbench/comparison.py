@@ -15,7 +15,7 @@ from workbench.deployment import Workload
 from workbench.engines.vllm.logs import MemoryReport
 from workbench.errors import InvalidInput
 from workbench.evidence.drift import drift
-from workbench.quantities import GIB, Estimate, show_bytes, show_count, show_seconds
+from workbench.quantities import Estimate, show_bytes, show_count, show_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,10 +36,10 @@ _MEMORY: dict[str, tuple[str, str, str]] = {
     "kv_cache_tokens": ("kv_cache_tokens", "kv_cache_tokens", "tokens"),
     "max_concurrency": ("max_concurrency", "max_concurrency", "requests"),
 }
-# A log prints GiB and concurrency with two decimals: half of the last digit decides nothing. The cache's size and
-# tokens come exact from /metrics, or as whole numbers.
-_STEPS = dict.fromkeys(("weights_bytes", "activation_peak_bytes", "non_torch_bytes", "cuda_graphs_bytes"), 0.005 * GIB)
-_STEPS["max_concurrency"] = 0.005
+# A log prints sizes and concurrency rounded: half of the last digit decides nothing. The cache's size and tokens come
+# exact from /metrics, or as whole numbers.
+_ROUNDED = ("weights_bytes", "activation_peak_bytes", "non_torch_bytes", "cuda_graphs_bytes")
+_CONCURRENCY_ROUNDING = 0.005
 
 _SHOW: dict[str, Callable[[float], str]] = {
     "B": show_bytes,
@@ -162,7 +162,10 @@ def comparisons(plan: Plan, server: Server | MemoryReport, smoke: SmokeResult | 
     if plan.memory is None:
         raise InvalidInput(f"the plan says nothing to compare with: {' '.join(plan.reasons)}")
     if report.kv_cache is None and report.kv_cache_tokens is None:
-        raise InvalidInput("the engine has said nothing of its memory yet; wait until it is ready")
+        raise InvalidInput(
+            "the engine has said nothing of its memory: wait until it is ready; one that was started elsewhere says it "
+            "in /metrics (vLLM) or in its log"
+        )
     yield from _memory_rows(plan, report)
     if smoke is not None:
         yield from _speed_rows(plan, smoke)
@@ -172,7 +175,9 @@ def _memory_rows(plan: Plan, report: MemoryReport) -> Iterator[Comparison]:
     for quantity, (planned, reported, unit) in _MEMORY.items():
         value = getattr(report, reported)
         if value is not None:
-            tolerance = _STEPS.get(quantity, 0.0)
+            tolerance = report.rounding if quantity in _ROUNDED else 0.0
+            if quantity == "max_concurrency":
+                tolerance = _CONCURRENCY_ROUNDING
             yield Comparison(quantity, unit, getattr(plan.memory, planned), value, "engine", tolerance)
 
 

@@ -19,7 +19,7 @@ from workbench.serving import Server, serve
 #: Rows, and what to be warned of.
 Found = tuple[list[Comparison], str]
 
-HELP = "put a plan beside what vLLM reports: a running one, one started for it, or a log"
+HELP = "put a plan beside what the engine reports: a running one, one started for it, or a log"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,10 @@
 
 The wordings are those of llama.cpp at the commit in llama-cpp-python 0.3.36, and Uvicorn's. Sizes are printed in MiB
 with two decimals.
+
+A processor's kernels want some types in an order of their own (``ggml-cpu/repack.cpp``): such a tensor is copied into a
+buffer called REPACK, and its pages of the mapped file, which are still counted with the file's, can be taken back by
+the system. What must stay in memory is then the file's size.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 
 from workbench.engines.vllm.logs import MemoryReport, strip_ansi
-from workbench.quantities import MIB
+from workbench.quantities import GIB, MIB
 
 #: In the order in which a start passes them; "environment" is ours.
 STAGES: dict[str, str] = {
@@ -33,6 +37,10 @@ _BUFFERS = (
     ("kv_cache", re.compile(r"^llama_kv_cache\w*: +\S+ KV buffer size = +([\d.]+) MiB")),
     ("activation_peak", re.compile(r"compute buffer size = +([\d.]+) MiB")),
 )
+_REPACKED = re.compile(r"^load_tensors: +\S+_REPACK model buffer size")
+_FILE = re.compile(r"^print_info: file size += ([\d.]+) (MiB|GiB)")
+#: Half of the last digit, of the four buffers that a quantity is made of at most.
+_ROUNDING = 4 * 0.005 * MIB
 _CONTEXT = re.compile(r"^llama_context: n_ctx += (\d+)")
 
 
@@ -53,6 +61,8 @@ class LogReader:
     share: float | None = None
     _bytes: dict[str, float] = field(default_factory=dict)
     _tokens: int | None = None
+    _file: float | None = None
+    _repacked: bool = False
 
     def feed(self, text: str) -> bool:
         """Take in one line; True where the stage moved."""
@@ -62,6 +72,9 @@ class LogReader:
                 self._bytes[name] = self._bytes.get(name, 0.0) + float(match[1]) * MIB
         if match := _CONTEXT.search(line):
             self._tokens = int(match[1])
+        if match := _FILE.search(line):
+            self._file = float(match[1]) * (GIB if match[2] == "GiB" else MIB)
+        self._repacked |= bool(_REPACKED.search(line))
         stage = next((stage for stage, sign in _SIGNS if sign.search(line)), self.stage)
         order = list(STAGES)
         if order.index(stage) <= order.index(self.stage):
@@ -72,10 +85,13 @@ class LogReader:
     def report(self) -> MemoryReport:
         """What has been said up to now."""
         sizes = {name: round(size) for name, size in self._bytes.items()}
+        if self._repacked and self._file is not None:
+            sizes["weights"] = min(sizes["weights"], round(self._file))
         return MemoryReport(
             device="CPU" if sizes else None,
             weights=sizes.get("weights"),
             kv_cache=sizes.get("kv_cache"),
             activation_peak=sizes.get("activation_peak"),
             kv_cache_tokens=self._tokens if "kv_cache" in sizes else None,
+            rounding=_ROUNDING,
         )

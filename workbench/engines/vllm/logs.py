@@ -161,6 +161,7 @@ class MemoryReport:
     max_model_len: int | None = None  #: [tokens]
     max_concurrency: float | None = None  #: requests of max_model_len that fit at once
     cache_dtype: str | None = None
+    rounding: float = 0.005 * GIB  #: half of the last digit of a size that the log prints [bytes]: vLLM's has GiB
 
     def filled_from(self, other: MemoryReport) -> MemoryReport:
         """This report, with what it does not say taken from ``other``."""
