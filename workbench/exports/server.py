@@ -51,6 +51,8 @@ class Metrics:
         Counters.
     successes : str
         Requests that ended well, a counter.
+    failures, requests : str
+        Requests that failed by the server's fault, and all of them: counters with the labels that tell them apart.
     """
 
     running: str = ""
@@ -63,6 +65,8 @@ class Metrics:
     prompt_tokens: str = ""
     generation_tokens: str = ""
     successes: str = ""
+    failures: str = ""
+    requests: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ class Server:
         Environment variable that names the folder of downloaded models.
     series : Metrics
         Its Prometheus series.
+    metrics_key : bool
+        Whether its metrics are shown only to who has the key.
     options : tuple of str
         Words that every deployment's start line has besides the plan's: its metrics switched on.
     words : callable
@@ -120,6 +126,7 @@ class Server:
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     cache: str = "HF_HOME"
     series: Metrics = Metrics()
+    metrics_key: bool = False
     options: tuple[str, ...] = ()
     words: Callable[[Plan], Sequence[str]] = _own_words
     configuration: Callable[[Plan], Sequence[File]] = _no_files

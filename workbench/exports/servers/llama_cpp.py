@@ -52,6 +52,7 @@ SERVER = Server(
         prompt_tokens="llamacpp:prompt_tokens_total",
         generation_tokens="llamacpp:tokens_predicted_total",
     ),
+    metrics_key=True,
     shared_memory=False,  # one process runs all GPUs
     user=user,
 )

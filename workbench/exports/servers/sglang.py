@@ -47,5 +47,7 @@ SERVER = Server(
         prompt_tokens="sglang:prompt_tokens_total",
         generation_tokens="sglang:generation_tokens_total",
         successes="sglang:num_requests_total",
+        failures='sglang:http_responses_total{endpoint=~"/v1/.*",status_code=~"5.."}',
+        requests='sglang:http_responses_total{endpoint=~"/v1/.*"}',
     ),
 )

@@ -46,5 +46,7 @@ SERVER = Server(
         itl="tgi_request_mean_time_per_token_duration",
         latency="tgi_request_duration",
         successes="tgi_request_success",
+        failures='tgi_request_failure{err!="validation"}',
+        requests="tgi_request_count",
     ),
 )

@@ -58,5 +58,8 @@ SERVER = Server(
         prompt_tokens="vllm:prompt_tokens_total",
         generation_tokens="vllm:generation_tokens_total",
         successes="vllm:request_success_total",
+        # Its web server's, by class of status, without /health and /metrics (entrypoints/serve/instrumentator).
+        failures='http_requests_total{status="5xx"}',
+        requests="http_requests_total",
     ),
 )
