@@ -1,0 +1,212 @@
+"""What the Kubernetes targets share: names, labels, the container with its probes, its volumes.
+
+``$(NAME)`` in arguments and values of variables is expanded by Kubernetes; doubled dollars are taken as one
+(https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.exports.containers import doubled
+from workbench.exports.subject import CACHE, CONFIGURATION, MODELS, Subject
+
+#: Every so many seconds a probe asks; a server that did not answer within as long is not well.
+PERIOD = 10
+#: Pods that Kubernetes has given no address any more still get requests for a moment.
+_LEAVING = 10
+
+
+def secret(subject: Subject) -> str:
+    """Name of the Secret, which no file holds."""
+    return f"{subject.name}-secrets"
+
+
+def claim(subject: Subject) -> str:
+    """Name of the volume that all replicas share."""
+    return f"{subject.name}-models"
+
+
+def labels(subject: Subject) -> dict[str, str]:
+    """What selects the pods of this deployment."""
+    return {"app.kubernetes.io/name": subject.name, "app.kubernetes.io/component": "server"}
+
+
+def metadata(subject: Subject, name: str | None = None) -> dict[str, Any]:
+    """Name, namespace and labels of an object."""
+    return {"name": name or subject.name, "namespace": subject.wishes.namespace, "labels": labels(subject)}
+
+
+def environment(subject: Subject) -> list[dict[str, Any]]:
+    """Variables of the engine; secrets by reference, the hub's token only where the Secret has it."""
+    found: list[dict[str, Any]] = [{"name": name, "value": doubled(value)} for name, value in subject.variables.items()]
+    found += [
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": secret(subject), "key": name}}}
+        for name in subject.secrets
+    ]
+    if subject.token:
+        reference = {"name": secret(subject), "key": subject.token, "optional": True}
+        found.append({"name": subject.token, "valueFrom": {"secretKeyRef": reference}})
+    return found
+
+
+def arguments(subject: Subject) -> list[str]:
+    """The start line; an engine that takes its key from its line gets it by the variable's name."""
+    words = [doubled(word) for word in subject.arguments]
+    return [*words, *subject.server.key_words, f"$({subject.key})"] if subject.server.key_words else words
+
+
+def gpu_resource(subject: Subject) -> str:
+    """What NVIDIA's device plugin calls the card, or a slice of it (its strategy "mixed")."""
+    card = subject.plan.card
+    if not card.slice_of:
+        return "nvidia.com/gpu"
+    return f"nvidia.com/mig-{card.name.removeprefix(card.slice_of).strip().replace('+', '.')}"
+
+
+def on_that_card(subject: Subject) -> dict[str, Any]:
+    """Nodes with the card that was planned for, by the label that NVIDIA's GPU feature discovery gives them.
+
+    The label is the name NVML gives the card, with dashes (https://github.com/NVIDIA/k8s-device-plugin, "Generated
+    Labels"); a slice is asked for by its resource alone.
+    """
+    found = [name.replace(" ", "-") for name in subject.plan.card.aliases if name.startswith(("NVIDIA ", "Tesla "))]
+    if not found or not subject.gpus:
+        return {}
+    term = {"matchExpressions": [{"key": "nvidia.com/gpu.product", "operator": "In", "values": found}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
+
+
+def resources(subject: Subject, gpus: int, memory: int, cores: int) -> dict[str, Any]:
+    """Requests and limits: GPUs; host memory [GiB], as much as may be used, for what exceeds it is killed; cores.
+
+    On a GPU cores have no limit: a process that is throttled between two steps leaves the card idle.
+    """
+    if not gpus:
+        both = {"cpu": str(cores), "memory": f"{memory}Gi"}
+        return {"requests": both, "limits": both}
+    limits = {gpu_resource(subject): str(gpus), "memory": f"{memory}Gi"}
+    return {"requests": {"cpu": str(cores), **limits}, "limits": limits}
+
+
+def mounts(subject: Subject) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Volumes of the pod, and where its container sees them: the models, shared memory, the engine's own files."""
+    volumes: list[dict[str, Any]] = [{"name": "models", "persistentVolumeClaim": {"claimName": claim(subject)}}]
+    seen: list[dict[str, Any]] = [
+        {"name": "models", "mountPath": CACHE}
+        if subject.from_hub
+        else {"name": "models", "mountPath": MODELS, "readOnly": True}
+    ]
+    if subject.shared_memory:
+        size = {"medium": "Memory", "sizeLimit": f"{subject.shared_memory}Gi"}
+        volumes.append({"name": "shared-memory", "emptyDir": size})
+        seen.append({"name": "shared-memory", "mountPath": "/dev/shm"})
+    if subject.configuration:
+        volumes.append({"name": "configuration", "configMap": {"name": f"{subject.name}-configuration"}})
+        seen.append({"name": "configuration", "mountPath": CONFIGURATION, "readOnly": True})
+    return volumes, seen
+
+
+def probes(subject: Subject) -> dict[str, Any]:
+    """Startup, readiness and liveness, by the engine's health path.
+
+    While the startup probe has not succeeded nobody asks the others; it is given up after the planned start, a first
+    download included. A server that does not answer for a minute is started again, which costs a whole start; one
+    that is merely slow is only left out for a while.
+    """
+    asked = {"httpGet": {"path": subject.server.health, "port": "http"}, "timeoutSeconds": PERIOD}
+    tries = math.ceil(subject.first_start_seconds / PERIOD)
+    return {
+        "startupProbe": {**asked, "periodSeconds": PERIOD, "failureThreshold": tries},
+        "readinessProbe": {**asked, "periodSeconds": PERIOD, "failureThreshold": 2},
+        "livenessProbe": {**asked, "periodSeconds": PERIOD, "failureThreshold": 6},
+    }
+
+
+def container(subject: Subject, *, gpus: int, memory: int, cores: int) -> dict[str, Any]:
+    """The engine."""
+    seen = mounts(subject)[1]
+    return {
+        "name": "server",
+        "image": subject.image,
+        "args": arguments(subject),
+        "env": environment(subject),
+        "ports": [{"name": "http", "containerPort": subject.wishes.port}],
+        "resources": resources(subject, gpus, memory, cores),
+        **probes(subject),
+        # Requests that still come are answered before the server is told to end.
+        "lifecycle": {"preStop": {"sleep": {"seconds": _LEAVING}}},
+        "securityContext": within(subject),
+        "volumeMounts": seen,
+    }
+
+
+def within(subject: Subject) -> dict[str, Any]:
+    """What a container may do; an image that runs as root keeps root's rights over files."""
+    least: dict[str, Any] = {"allowPrivilegeEscalation": False}
+    if subject.user is None:
+        return least
+    return {**least, "runAsNonRoot": True, "capabilities": {"drop": ["ALL"]}}
+
+
+def pod(subject: Subject, containers: list[dict[str, Any]], gpus: int) -> dict[str, Any]:
+    """A pod's specification.
+
+    No service links: Kubernetes would set variables by the names of services, and ``VLLM_PORT`` of a service called
+    vllm is read by vLLM. No service account's token: nothing here talks to Kubernetes.
+    """
+    security: dict[str, Any] = {"seccompProfile": {"type": "RuntimeDefault"}}
+    if subject.user is not None:
+        security |= {"runAsUser": subject.user, "runAsGroup": 0, "fsGroup": 0}
+        security["fsGroupChangePolicy"] = "OnRootMismatch"  # not every file of a large volume at every start
+    made: dict[str, Any] = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": security,
+        "terminationGracePeriodSeconds": _LEAVING + subject.longest_answer,
+    }
+    if gpus:
+        made["tolerations"] = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    if affinity := on_that_card(subject):
+        made["affinity"] = affinity
+    return {**made, "containers": containers, "volumes": mounts(subject)[0]}
+
+
+def volume_claim(subject: Subject) -> dict[str, Any]:
+    """A volume that pods of several nodes mount at once: ReadWriteMany, or a second replica would wait forever."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": metadata(subject, claim(subject)),
+        "spec": {
+            "accessModes": ["ReadWriteMany"],
+            "resources": {"requests": {"storage": f"{max(1, subject.disk)}Gi"}},
+        },
+    }
+
+
+def configuration(subject: Subject) -> list[dict[str, Any]]:
+    """The engine's own files as a ConfigMap, where it has any."""
+    if not subject.configuration:
+        return []
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": metadata(subject, f"{subject.name}-configuration"),
+            "data": {file.path: file.text for file in subject.configuration},
+        }
+    ]
+
+
+def service(subject: Subject, selector: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One address for all replicas."""
+    port = {"name": "http", "port": subject.wishes.port, "targetPort": "http"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(subject),
+        "spec": {"selector": dict(selector or labels(subject)), "ports": [port]},
+    }
