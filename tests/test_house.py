@@ -55,6 +55,7 @@ ABOVE_THE_CORE = [
     "processes",
     "engines.vllm.metrics",  # reads Prometheus text with Prometheus's own parser
     "environments",
+    "engines.vllm.collecting",  # asks a release of vLLM in an environment
     "jobs",
     "quality",
     "builtin",

@@ -6,6 +6,7 @@ import math
 
 from workbench.deployment import Deployment
 from workbench.engines.vllm import options
+from workbench.engines.vllm.schema import schema
 from workbench.formats import scheme as scheme_of
 
 #: Fields written as ``--name value`` when they are set.
@@ -60,10 +61,20 @@ def command(deployment: Deployment, model: str, *, quantization_in_checkpoint: b
     for name in _SWITCHES:
         value = getattr(deployment, name)
         if value is not None:
-            words.append(_flag(name) if value else _flag(name).replace("--", "--no-", 1))
+            words += [_flag(name)] if value else _off(name, deployment.engine_version)
     if deployment.enforce_eager:
         words.append("--enforce-eager")
     return words + options.words(deployment)
+
+
+def _off(name: str, version: str | None) -> list[str]:
+    """How a release writes no: ``--no-x``, ``--x False`` in older ones, nothing where it is off unless asked for."""
+    no = _flag(name).replace("--", "--no-", 1)
+    known = schema(version)
+    if no in known.negative:
+        return [no]
+    option = known.by_field(name)
+    return [_flag(name), "False"] if option is not None and option.nargs == "?" else []
 
 
 def _flag(name: str) -> str:

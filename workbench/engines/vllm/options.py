@@ -11,6 +11,7 @@ from workbench.datafiles import read_rows
 from workbench.deployment import Deployment
 from workbench.engines.tables import parse
 from workbench.engines.vllm import versions
+from workbench.engines.vllm.schema import schema
 
 #: From here on speculation is one JSON object, and the balance of experts another.
 _SPECULATION_JSON, _BALANCE_JSON = (0, 8, 3), (0, 10, 2)
@@ -24,6 +25,8 @@ _SPECULATION_FLAGS = {
     "prompt_lookup_max": "--ngram-prompt-lookup-max",
     "prompt_lookup_min": "--ngram-prompt-lookup-min",
 }
+#: Fields of which some releases take a few values only.
+_CHOICES = ("dtype", "kv_cache_dtype", "block_size", "max_lora_rank")
 #: Fields that other parts of the command write.
 _ELSEWHERE = ("enable_expert_parallel", "data_parallel_size", "kv_cache_memory_bytes")
 
@@ -48,7 +51,7 @@ def lacking(deployment: Deployment) -> tuple[str, str] | None:
 
 
 def obstacle(deployment: Deployment) -> str | None:
-    """Which option the planned release does not have; None if it has all that are set.
+    """Which option or value the planned release does not have; None if it has all that are set.
 
     Examples
     --------
@@ -56,11 +59,24 @@ def obstacle(deployment: Deployment) -> str | None:
     'vLLM 0.19.0 has no swap_space: releases to 0.17.1 have it'
     >>> obstacle(Deployment(engine_version="0.16.0", offload_group_size=4))
     'vLLM 0.16.0 has no offload_group_size: releases from 0.17.0 on have it'
+    >>> obstacle(Deployment(engine_version="0.33.0", max_lora_rank=24))
+    'max_lora_rank 24: vLLM 0.33.0 takes 1, 8, 16, 32, 64, 128, 256, 320, 512'
     """
     found = lacking(deployment)
     if found is None:
-        return None
+        return _refused_value(deployment)
     return f"vLLM {deployment.engine_version or versions.DEFAULT} has no {found[0]}: releases {found[1]} have it"
+
+
+def _refused_value(deployment: Deployment) -> str | None:
+    """The first value that the release's parser refuses."""
+    known = schema(deployment.engine_version)
+    for field in _CHOICES:
+        value, option = getattr(deployment, field), known.by_field(field)
+        if value is None or option is None or not option.choices or str(value) in option.choices:
+            continue
+        return f"{field} {value}: vLLM {known.version} takes {', '.join(option.choices)}"
+    return None
 
 
 def words(deployment: Deployment) -> list[str]:
