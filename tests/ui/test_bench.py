@@ -18,7 +18,7 @@ from workbench.benchmark.load import LoadLevel, LoadResult
 from workbench.benchmark.planned import beside
 from workbench.errors import WorkbenchError
 from workbench.performance import here
-from workbench.ui import BenchChart, BenchPanel
+from workbench.ui import BenchPanel
 from workbench.ui.bench_chart import figure
 
 NOWHERE = "http://127.0.0.1:9"
@@ -152,8 +152,7 @@ def test_what_was_measured_is_shown_beside_the_plan(plan):
     planned = tuple(each for one in results for each in beside(plan, one))
     found = Benchmark(results, slo, results[0], "at 2 at a time, TPOT p95 750 ms is above 100 ms", planned)
     panel = BenchPanel(NOWHERE, plan=plan)
-    chart = BenchChart(panel)
-    assert chart.children == ()
+    assert panel.chart == ""
     panel.show(found)
     until(lambda: panel.state["status"] == "done")
     first, second = panel.rows
@@ -164,10 +163,14 @@ def test_what_was_measured_is_shown_beside_the_plan(plan):
     assert panel.state["planned"] == [each.sentence for each in planned]
     held = sum(each.inside for each in planned)
     assert panel.state["agreement"].startswith(f"{held} of {len(planned)} planned figures")
-    assert "The largest load within the service level is 1 at a time: 64.0 output tokens/s." in panel.state["said"]
+    assert (
+        "The largest load within the service level is 1 at a time: 64.0 output tokens/s." in panel.state["conclusions"]
+    )
+    assert panel.state["remarks"] == ["one remark"]
     assert panel.state["table"] is False
-    (shown,) = chart.children
-    measured = [trace for trace in shown.data if trace.mode == "lines+markers"]
+    until(lambda: panel.chart)
+    assert panel.chart == f"anywidget:{panel._chart.model_id}"
+    measured = [trace for trace in panel._chart.data if trace.mode == "lines+markers"]
     assert [list(trace.y) for trace in measured] == [[0.03, 0.06], [0.004, 0.5], [64.0, 64.0]]
     assert measured[1].marker.symbol[1] == "diamond"  # outside
     assert figure([{**first, "plan": {}, "tpot": None}]).data
@@ -187,7 +190,7 @@ def test_what_was_measured_is_used_for_later_plans(plan, tmp_path, monkeypatch):
     said = panel.correction["said"]
     assert said[0] == "vllm 0.32.0 on cpu, learned from 3 loads."
     assert f"Kept in {tmp_path / 'own' / 'performance.csv'}" in said[3]
-    tpot = next(line for line in said if line.startswith("TPOT at 4 at a time"))
+    tpot = next(line for line in panel.correction["changes"] if line.startswith("TPOT at 4 at a time"))
     before = next(each for each in planned if (each.load, each.quantity) == ("4 at a time", "tpot"))
     assert f"planned {before.show(before.planned.value)} before and " in tpot
     assert tpot.endswith("now, measured 28 ms.")

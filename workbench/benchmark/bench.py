@@ -85,8 +85,8 @@ class Benchmark:
         return self.within is not None if self.ended else not any(each.breaks(self.slo) for each in self.results)
 
     @property
-    def sentences(self) -> tuple[str, ...]:
-        """What is to be said of it: the largest load, the end of the sweep, the remarks on the results."""
+    def conclusions(self) -> tuple[str, ...]:
+        """What came of it: the end of the sweep, the largest load, whether the service level is held."""
         said = []
         if self.ended:
             said.append(f"The sweep ended: {self.ended}.")
@@ -97,8 +97,19 @@ class Benchmark:
         elif self.slo is not None and not self.ok:
             broken = next(each for each in self.results if each.breaks(self.slo))
             said.append(f"The service level is not held: at {broken.level.label}, {broken.breaks(self.slo)}.")
-        remarks = dict.fromkeys(remark for each in self.results for remark in each.remarks)
-        return (*said, *remarks)
+        elif self.slo is not None:
+            said.append("The service level is held by every load that was asked for.")
+        return tuple(said)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know before the numbers are used, each once."""
+        return tuple(dict.fromkeys(remark for each in self.results for remark in each.remarks))
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All that is to be said of it."""
+        return (*self.conclusions, *self.remarks)
 
     def frame(self) -> pd.DataFrame:
         """A row per load: times [s], rates [1/s]."""

@@ -40,12 +40,18 @@ class Correction:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What was learned, where it is kept, and what the plan says now."""
+        """What was learned, and where it is kept."""
         here = self.learned.here
-        where = f"Kept in {self.kept}: later plans for {here.engine} on {here.gpu} rest on it."
+        return (
+            *self.learned.sentences,
+            f"Kept in {self.kept}: later plans for {here.engine} on {here.gpu} rest on it.",
+        )
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What the plan says now of the loads that were measured, in words."""
         pairs = zip(self.before, self.now, strict=True)
-        changes = [now.since(then) for then, now in pairs if now.quantity in _TOLD]
-        return (*self.learned.sentences, where, *changes)
+        return tuple(now.since(then) for then, now in pairs if now.quantity in _TOLD)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -55,6 +61,7 @@ class Correction:
             "planned_before": [each.row() for each in self.before],
             "planned_now": [each.row() for each in self.now],
             "sentences": list(self.sentences),
+            "changes": list(self.changes),
         }
 
 

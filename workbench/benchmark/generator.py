@@ -286,8 +286,8 @@ def _remarks(
         made.append("The load generator ran on the server's own machine and took some of its processor.")
     if tool.machine["busy"] > _BUSY:
         made.append(
-            f"Just before the load, other work kept {tool.machine['busy']:.0%} of the load generator's machine busy: "
-            "measure again when it is idle."
+            f"Before the load of {level.label}, other work kept {tool.machine['busy']:.0%} of the generator's machine "
+            "busy: measure again when it is idle."
         )
     return made
 

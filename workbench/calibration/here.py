@@ -53,7 +53,8 @@ class LearnedHere:
     def sentences(self) -> tuple[str, ...]:
         """What was learned, in words."""
         here = self.here
-        said = [f"{here.engine} {here.engine_version} on {here.gpu}, learned from {self.rows} loads."]
+        engine = f"{here.engine} {here.engine_version}".rstrip()  # only vLLM says its release
+        said = [f"{engine} on {here.gpu}, learned from {self.rows} loads."]
         for name in ("tpot", "ttft"):
             factor = 1 + getattr(here.overheads, f"spread_{name}")
             said.append(

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 _PUBLIC = {
     "AccuracyPanel": "workbench.ui.accuracy",
     "AdvisorPanel": "workbench.ui.advisor",
-    "BenchChart": "workbench.ui.bench_chart",
     "BenchPanel": "workbench.ui.bench",
     "ComparePanel": "workbench.ui.compare",
     "ComparisonPanel": "workbench.ui.comparison",
+    "DeployPanel": "workbench.ui.deploy",
     "EnvironmentsPanel": "workbench.ui.environments",
     "ErrorChart": "workbench.ui.error_chart",
     "GpuTable": "workbench.ui.gpus",
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from workbench.ui.accuracy import AccuracyPanel
     from workbench.ui.advisor import AdvisorPanel
     from workbench.ui.bench import BenchPanel
-    from workbench.ui.bench_chart import BenchChart
     from workbench.ui.compare import ComparePanel
     from workbench.ui.comparison import ComparisonPanel
+    from workbench.ui.deploy import DeployPanel
     from workbench.ui.environments import EnvironmentsPanel
     from workbench.ui.error_chart import ErrorChart
     from workbench.ui.gpus import GpuTable

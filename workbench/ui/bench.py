@@ -22,6 +22,8 @@ from workbench.progress import Progress
 from workbench.serving import Server
 from workbench.ui import loads as shown
 from workbench.ui.answering import field_of
+from workbench.ui.bench_chart import LEGEND, figure
+from workbench.ui.chart import widget
 from workbench.ui.choices import in_words
 from workbench.ui.panel import Panel, Refused, Throttle, log, sentence
 
@@ -69,6 +71,8 @@ class BenchPanel(Panel):
         The loads measured so far; observe it to draw it.
     state : dict
         Status, progress, error, what is to be said of it.
+    chart : str
+        The picture of the rows, as anywidget refers to one; empty without any.
     correction : dict
         What was learned for later plans.
     found : Benchmark or None
@@ -85,6 +89,7 @@ class BenchPanel(Panel):
     loads = traitlets.List(read_only=True).tag(sync=True)
     rows = traitlets.List(read_only=True).tag(sync=True)
     state = traitlets.Dict(read_only=True).tag(sync=True)
+    chart = traitlets.Unicode("", read_only=True).tag(sync=True)
     correction = traitlets.Dict(read_only=True).tag(sync=True)
     python = traitlets.Unicode(read_only=True).tag(sync=True)
 
@@ -110,11 +115,14 @@ class BenchPanel(Panel):
         self.found: Benchmark | None = None
         self._work = _Work()
         self._learning = threading.Lock()
+        self._chart: Any = None
+        self._drawn: list[dict[str, Any]] = []
         super().__init__()
         self._throttle = Throttle(self._follow)
         given = concurrency if request_rate is None else request_rate
         address = str(source) if isinstance(source, str) and shown.is_address(source) else ""
-        self.set_trait("about", {"source": "" if address else shown.named(source), "percentiles": list(PERCENTILES)})
+        source_said = "" if address else shown.named(source)
+        self.set_trait("about", {"source": source_said, "percentiles": list(PERCENTILES), "legend": LEGEND})
         self._follow()
         self.choice = {
             "url": address,
@@ -276,17 +284,18 @@ class BenchPanel(Panel):
             work.results = [(each, shown.of(each, found.planned)) for each in found.results]
             self.found, work.status = found, "done"
         except JobCancelled as error:
-            work.status, work.error = "cancelled", sentence(error)
+            work.error, work.status = sentence(error), "cancelled"
         except Exception as error:  # a sentence in the page, whatever the server did
             if not isinstance(error, WorkbenchError):
                 log.exception("a benchmark failed", exc_info=error)
-            work.status, work.error = "failed", sentence(error)
+            work.error, work.status = sentence(error), "failed"
         finally:
             work.over.set()
             self._throttle()
 
     def _follow(self) -> None:
-        work, found = self._work, self.found
+        work = self._work
+        status, found = work.status, self.found  # in this order: what is done has been found
         within = found.within if found is not None and (found.ended or found.slo is not None) else None
         figures = [figure for _, planned in work.results for figure in planned]
         with self.hold_sync():
@@ -296,16 +305,30 @@ class BenchPanel(Panel):
             self.set_trait(
                 "state",
                 {
-                    "status": work.status,
+                    "status": status,
                     "progress": vars(work.progress),
                     "error": work.error,
-                    "said": list(found.sentences) if found is not None else [],
+                    "conclusions": list(found.conclusions) if found is not None else [],
+                    "remarks": list(found.remarks) if found is not None else [],
                     "agreement": agreement(figures) if found is not None else "",
                     "planned": [figure.sentence for figure in figures],
                     "kept": found.kept if found is not None else "",
                     "table": found is not None and found.table is not None,
                 },
             )
+
+        self._draw()
+
+    def _draw(self) -> None:
+        """The picture of the rows; a new one takes an old one's place, since one that is changed loses its layout."""
+        if self.rows == self._drawn:
+            return
+        old, self._drawn, self._chart = self._chart, self.rows, None
+        if self.rows:
+            self._chart = widget(figure(self.rows))
+        self.set_trait("chart", f"anywidget:{self._chart.model_id}" if self._chart is not None else "")
+        if old is not None:
+            old.close()
 
     # --- learning -----------------------------------------------------------------------------------------------
 
@@ -326,7 +349,8 @@ class BenchPanel(Panel):
 
     def _learn(self, found: Benchmark, plan: Plan | None) -> None:
         try:
-            said: dict[str, Any] = {"status": "done", "said": list(correct(found, plan).sentences)}
+            made = correct(found, plan)
+            said: dict[str, Any] = {"status": "done", "said": list(made.sentences), "changes": list(made.changes)}
         except Exception as error:  # a sentence in the page
             if not isinstance(error, WorkbenchError):
                 log.exception("nothing was learned", exc_info=error)

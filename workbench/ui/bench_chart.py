@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ipywidgets import VBox
-
 from workbench.quantities import show_seconds
-from workbench.ui.chart import AXIS, BLUE, GREEN, GREY, LAYOUT, RED, linear, text, widget
+from workbench.ui.chart import AXIS, BLUE, GREEN, GREY, LAYOUT, RED, key, linear, text
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
-
-    from workbench.ui.bench import BenchPanel
 
 #: Quantity of a row -> its title, how it is shown, and what of it is drawn.
 _PICTURES: Mapping[str, tuple[str, Callable[[float], str], Callable[[Mapping[str, Any]], float | None]]] = {
@@ -22,25 +18,14 @@ _PICTURES: Mapping[str, tuple[str, Callable[[float], str], Callable[[Mapping[str
     "output_tokens_per_s": ("Output tokens/s", lambda n: f"{n:,.1f}", lambda row: row["output_tokens_per_s"]),
 }
 _BAND = "rgba(139,148,168,0.22)"
-
-
-class BenchChart(VBox):
-    """The chart of what a :class:`BenchPanel` measured; drawn anew when that changes."""
-
-    def __init__(self, panel: BenchPanel) -> None:
-        super().__init__()
-        self._drawn: list[Any] = []
-        panel.observe(lambda change: self._draw(change.new), "rows")
-        self._draw(panel.rows)
-
-    def _draw(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        if rows == self._drawn:
-            return
-        old, self._drawn = self.children, list(rows)
-        # A figure changed in place loses its layout where it is nested in a page, so a new one takes its place.
-        self.children = (widget(figure(rows)),) if rows else ()
-        for each in old:
-            each.close()
+#: What the page says under the pictures.
+LEGEND = [
+    key("●", BLUE, "measured"),
+    key("●", GREEN, "inside what was planned"),
+    key("◆", RED, "outside"),
+    key("┅", GREY, "planned"),
+    key("▒", GREY, "its 90 % interval"),
+]
 
 
 def figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
@@ -49,7 +34,7 @@ def figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     Parameters
     ----------
     rows : sequence of mapping
-        Of :class:`BenchPanel`: ``load``, ``ttft``, ``tpot``, ``output_tokens_per_s``, ``plan``.
+        Of :class:`workbench.ui.bench.BenchPanel`: ``load``, ``ttft``, ``tpot``, ``output_tokens_per_s``, ``plan``.
     """
     from plotly.subplots import make_subplots
 
@@ -95,7 +80,7 @@ def figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
         made.update_yaxes({**AXIS, "range": linear(max(tops, default=1.0))}, row=at, col=1)
     made.update_xaxes({**AXIS, "type": "category"})
     made.update_annotations(font_size=13, x=0, xanchor="left")
-    made.update_layout({**LAYOUT, "height": 620, "margin": {"l": 64, "r": 16, "t": 34, "b": 40, "autoexpand": False}})
+    made.update_layout({**LAYOUT, "height": 540, "margin": {"l": 64, "r": 16, "t": 34, "b": 40, "autoexpand": False}})
     return made
 
 

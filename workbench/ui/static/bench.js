@@ -1,14 +1,18 @@
 import { code, duration, field, h, listen, mount, number, progressBar, table, watchKernel, whole } from "./shared.js";
 import { drafting } from "./parts/draft.js";
+import { embed } from "./parts/embed.js";
 import { form, row, scaledBox } from "./parts/form.js";
 import { serviceFields } from "./parts/workload.js";
 
 // Measure: loads chosen on the left; on the right what came back, the plan beside it, and what later plans learn of it.
 
 const WORDS = { done: "succeeded" };
-const KINDS = [{ value: "concurrency", label: "Requests in flight" }, { value: "request_rate", label: "Requests a second" }];
+const KINDS = [{ value: "concurrency", label: "In flight" }, { value: "request_rate", label: "Per second" }];
 
-function panel(root, model) {
+/** Loads as they are typed; a list once Python has read them. */
+const typed = (loads) => (Array.isArray(loads) ? loads.join(", ") : loads);
+
+function panel(root, model, context) {
   const watch = watchKernel(model, root);
   const draft = drafting(model);
   const { send, ask } = draft;
@@ -28,14 +32,14 @@ function panel(root, model) {
     "form",
     { class: "wb-card wb-choices", "aria-label": "What is asked of which server", onsubmit: (event) => event.preventDefault() },
     controls.text("url", "Server", { placeholder: about().source || "http://host:port" }),
-    controls.segments("kind", "Loads", KINDS),
-    controls.text("loads", "One after the other", { placeholder: "1, 2, 4, 8" }),
+    controls.segments("kind", "Requests", KINDS),
+    controls.text("loads", "How many, one load after the other", { placeholder: "1, 2, 4, 8" }),
     row(controls.number("isl", "Input tokens", { min: 1, step: 1 }), controls.number("osl", "Output tokens", { min: 1, step: 1 })),
     asked,
     controls.check("sweep", "Stop at the load that is too much"),
     serviceFields(controls, about().percentiles.map((value) => ({ value, label: `for ${value} % of requests` }))),
     more(
-      "Requests",
+      "Number, spread, prefix",
       controls.number("requests", "Requests of each load", { min: 1, step: 1, placeholder: "four rounds, or 20 s; 16 at least" }),
       row(controls.number("isl_cv", "Spread of input", { min: 0, max: 0.57, step: 0.1 }), controls.number("osl_cv", "Spread of output", { min: 0, max: 0.57, step: 0.1 })),
       controls.simple("prefix_hit", "Beginning that all have in common [%]", scaledBox(0.01, controls.set("prefix_hit"), { min: 0, max: 100, step: 5 })),
@@ -57,22 +61,29 @@ function panel(root, model) {
   const bar = progressBar("Measuring");
   const empty = h("p", { class: "wb-hint" }, "The server is asked for one whole answer first. Then each load is warmed up and measured, with prompts that no cache has seen.");
   const result = h("div", { class: "wb-scroll", tabindex: "0", role: "region", "aria-label": "Loads that were measured" });
-  const key2 = h("p", { class: "wb-hint wb-under" });
-  const said = h("ul", { class: "wb-words", "aria-live": "polite" });
+  const legend = h("p", { class: "wb-hint" });
+  const conclusions = h("div", { class: "wb-concluded", "aria-live": "polite" });
+  const plot = h("div", { class: "wb-plot" });
+  const chart = h("figure", { class: "wb-chart", "aria-label": "Loads, measured and planned" }, plot, h("figcaption", {}, h("ul", { class: "wb-keys" }, about().legend.map((entry) => h("li", {}, h("span", { style: `color:${entry.colour}`, "aria-hidden": "true" }, entry.mark), entry.text)))));
+  const remarks = h("ul", { class: "wb-words wb-muted" });
   const agreement = h("p", { class: "wb-agreement" });
   const sentences = h("ul", { class: "wb-words" });
   const planned = h("details", {}, h("summary", {}, "Plan and measurement in words"), sentences);
   const kept = h("p", { class: "wb-hint" });
   const learn = h("button", { type: "button", class: "wb-button wb-quiet", onclick: () => ask("correct") }, "Use these for the next plans");
   const learned = h("ul", { class: "wb-words", role: "status" });
+  const changed = h("ul", { class: "wb-words" });
+  const changes = h("details", {}, h("summary", {}, "What the plan says now"), changed);
   const refused = h("p", { class: "wb-problem", role: "alert", hidden: true });
   const later = h(
     "section",
     { class: "wb-take", "aria-label": "Later plans" },
+    h("h3", {}, "Later plans"),
     h("p", { class: "wb-hint" }, "Learns from the folder’s loads, three at least, what the engine costs on this machine, and keeps that among your own tables: every later plan for this engine and card rests on it."),
     h("div", { class: "wb-buttons" }, learn),
     refused,
     learned,
+    changes,
   );
   const python = code("The same in Python");
   root.append(
@@ -84,7 +95,7 @@ function panel(root, model) {
         "section",
         { class: "wb-card wb-measured", "aria-label": "Benchmark" },
         h("div", { class: "wb-panelhead" }, h("h2", {}, "Measure"), status),
-        general, failure, h("div", { class: "wb-buttons" }, start, cancel), bar, empty, result, key2, said, agreement, planned, kept, later, python,
+        general, failure, h("div", { class: "wb-buttons" }, start, cancel), bar, empty, conclusions, result, legend, chart, agreement, planned, remarks, kept, later, python,
       ),
     ),
   );
@@ -100,7 +111,7 @@ function panel(root, model) {
   const times = (each, plan) => (each == null ? "–" : [h("strong", {}, duration(each.mean)), h("small", { class: "wb-span" }, `p95 ${duration(each.p95)}`), beside(plan, duration)]);
   const showRows = () => {
     const rows = model.get("rows");
-    result.hidden = key2.hidden = !rows.length;
+    result.hidden = legend.hidden = !rows.length;
     result.replaceChildren(
       table(
         [
@@ -110,7 +121,7 @@ function panel(root, model) {
             cell: (r) => [
               r.within ? h("span", { class: "wb-front", title: "The largest load within the service level" }, "★ ") : null,
               r.load,
-              h("small", { class: "wb-span" }, `${whole(r.completed)} answered${r.failed ? `, ${whole(r.failed)} failed` : ""}`),
+              h("small", { class: `wb-span${r.failed ? "" : " wb-answered"}` }, `${whole(r.completed)} answered${r.failed ? `, ${whole(r.failed)} failed` : ""}`),
               r.broken ? h("small", { class: "wb-broken" }, r.broken) : null,
             ],
           },
@@ -126,7 +137,7 @@ function panel(root, model) {
     );
     const star = rows.some((r) => r.within) ? " ★: the largest load within the service level." : "";
     const held = rows.some((r) => Object.keys(r.plan).length) ? " ✓ and ✕: whether the plan’s 90 % interval holds the mean." : "";
-    key2.textContent = `Means over the requests, 95th percentiles below them; output in tokens.${held}${star}`;
+    legend.textContent = `Means over the requests, 95th percentiles below them; output in tokens.${held}${star}`;
   };
   const showState = () => {
     const s = model.get("state");
@@ -141,8 +152,9 @@ function panel(root, model) {
     const measured = model.get("rows").length;
     failure.textContent = s.error ? `${s.error}${measured ? " What was measured until then is shown; no file keeps it." : ""}` : "";
     empty.hidden = Boolean(s.status);
-    items(said, s.said ?? []);
-    said.hidden = !s.said?.length;
+    conclusions.replaceChildren(...(s.conclusions ?? []).map((line) => h("p", {}, line)));
+    items(remarks, s.remarks ?? []);
+    remarks.hidden = !s.remarks?.length;
     agreement.hidden = !s.agreement;
     agreement.textContent = s.agreement ?? "";
     items(sentences, s.planned ?? []);
@@ -150,6 +162,15 @@ function panel(root, model) {
     kept.hidden = !s.kept;
     kept.textContent = s.kept ?? "";
     showLearned();
+  };
+  let drawn = "";
+  const showChart = () => {
+    const reference = model.get("chart");
+    chart.hidden = !reference;
+    if (reference === drawn) return;
+    drawn = reference;
+    plot.replaceChildren();
+    if (reference) embed(context, reference, plot);
   };
   const showLearned = () => {
     const c = model.get("correction");
@@ -161,10 +182,12 @@ function panel(root, model) {
     refused.textContent = c.error ?? "";
     items(learned, c.said ?? []);
     learned.hidden = !c.said?.length;
+    items(changed, c.changes ?? []);
+    changes.hidden = !c.changes?.length;
   };
   const showChoice = () => {
     const choice = draft.settle();
-    for (const [name, { show }] of Object.entries(controls.fields)) show(name === "loads" ? choice.loads.join(", ") : choice[name]);
+    for (const [name, { show }] of Object.entries(controls.fields)) show(name === "loads" ? typed(choice.loads) : choice[name]);
     key.placeholder = about().key ? "•••••••• (known to the kernel)" : "none";
     asked.textContent = model.get("loads").map((load) => `${load.label}: ${whole(load.requests)} requests`).join("; ");
     python.show(model.get("python"));
@@ -186,12 +209,14 @@ function panel(root, model) {
     },
     "change:state": showState,
     "change:correction": showLearned,
+    "change:chart": showChart,
     "change:problems": showProblems,
     "msg:custom": showProblems,
   });
   showChoice();
   showRows();
   showState();
+  showChart();
   showProblems();
   return () => {
     watch.stop();
