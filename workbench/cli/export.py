@@ -25,8 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--programs", action="store_true", help="let programs of this machine read the files too")
     parser.add_argument("--json", action="store_true", help="print files, texts and checks as JSON")
     group = parser.add_argument_group("wishes", "what is exported besides the plan")
+    group.add_argument("--beside", nargs="+", default=[], metavar="FILE", help="plans that the same server answers for")
     hints = get_type_hints(Wishes)
-    for field in dataclasses.fields(Wishes):
+    for field in _plain():
         kind = next(t for t in (int, float, str) if t in getattr(hints[field.name], "__args__", (hints[field.name],)))
         shown = "" if field.default is None else f"default: {field.default}"
         group.add_argument(f"--{_flag(field.name)}", type=kind, dest=f"wish_{field.name}", metavar="X", help=shown)
@@ -37,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if args.targets:
         return _list(args.json)
     from workbench.exports import export
+    from workbench.planner import Plan
 
     plan = read_plan(args)
     if not plan.fits:
@@ -44,12 +46,8 @@ def run(args: argparse.Namespace) -> int:
         return 1
     if not args.out and not args.json:
         raise InvalidInput("say where to: --out FOLDER, --out FILE.zip, or --json")
-    wishes = {
-        field.name: value
-        for field in dataclasses.fields(Wishes)
-        if (value := getattr(args, f"wish_{field.name}")) is not None
-    }
-    made = export(plan, args.to, args.out, **wishes)
+    wishes = {field.name: value for field in _plain() if (value := getattr(args, f"wish_{field.name}")) is not None}
+    made = export(plan, args.to, args.out, beside=tuple(map(Plan.read, args.beside)), **wishes)
     checks = made.checks(programs=args.programs)
     failed = any(check.outcome == "fail" for found in checks.values() for check in found)
     if args.json:
@@ -63,6 +61,11 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         print(f"written to {args.out}")
     return 1 if failed else 0
+
+
+def _plain() -> list[dataclasses.Field[Any]]:
+    """Wishes that are one value each."""
+    return [field for field in dataclasses.fields(Wishes) if field.name != "beside"]
 
 
 def _flag(name: str) -> str:

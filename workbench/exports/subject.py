@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -162,10 +163,11 @@ class Subject:
         """What a shell appends to the start line of an engine that takes its key from its line alone; else "".
 
         >>> import workbench as wb
-        >>> Subject(wb.plan("Qwen/Qwen3-8B", "L40S", engine="sglang", max_model_len=8192)).key_in_shell
-        ' --api-key "$API_KEY"'
+        >>> Subject(wb.plan("Qwen/Qwen3-8B", "L40S", engine="sglang", max_model_len=8192)).key_in_shell.split()
+        ['\\\\', '--api-key', '"$API_KEY"']
         """
-        return "".join(f" {word}" for word in (*self.server.key_words, f'"${KEY}"')) if self.server.key_words else ""
+        words = self.server.key_words
+        return f' \\\n    {shlex.join(words)} "${KEY}"' if words else ""
 
     @property
     def secrets(self) -> tuple[str, ...]:

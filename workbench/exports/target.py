@@ -39,6 +39,8 @@ class Target:
         Its folder, set by the registry.
     source : str
         Where its format is documented.
+    several : bool
+        Whether it holds the plans beside this one too.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Target:
     without: Mapping[str, str]
     obstacle: Callable[[Subject], str | None] = _nothing
     group: str = ""
+    several: bool = False
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -58,6 +61,8 @@ class Target:
 
     def refuses(self, subject: Subject) -> str | None:
         """Why this subject cannot be written; None if it can."""
+        if subject.wishes.beside and not self.several:
+            return "beside: it holds one model"
         return self.without.get(subject.engine) or self.obstacle(subject)
 
 

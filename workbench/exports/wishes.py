@@ -10,6 +10,7 @@ from typing import Any
 from workbench.errors import InvalidInput, UnknownName
 from workbench.exports import names
 from workbench.memory.loading import storages
+from workbench.planner import Plan
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Wishes:
         What the checkpoint is read from: a row of ``data/storage.csv``. The time that probes wait comes of it.
     requests_per_s : float
         What a proxy lets through for each client [1/s].
+    beside : tuple of Plan
+        Plans that the same server answers for besides; for targets that hold several models (Triton).
 
     Raises
     ------
@@ -56,6 +59,7 @@ class Wishes:
     model_path: str | None = None
     storage: str = "SATA SSD"
     requests_per_s: float = 10.0
+    beside: tuple[Plan, ...] = ()
 
     def __post_init__(self) -> None:
         for field in ("name", "namespace"):
@@ -65,6 +69,8 @@ class Wishes:
         for field in ("image", "model_path"):
             if (value := getattr(self, field)) is not None:
                 names.plain(field, value)
+        if (self.model_path or "").startswith("-"):
+            raise InvalidInput(f"model_path is {self.model_path!r}; programs take it for an option, write ./ before it")
         _whole("port", self.port, 1, 65535)
         _whole("replicas", self.replicas, 1, 10_000)
         if self.most_replicas is not None:
@@ -76,6 +82,14 @@ class Wishes:
         rate = self.requests_per_s
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= 1e6:
             raise InvalidInput(f"requests_per_s is {rate!r}; it must be a number above 0 and at most 1e6")
+
+        if not isinstance(self.beside, tuple | list) or not all(isinstance(plan, Plan) for plan in self.beside):
+            raise InvalidInput("beside is not a list of plans")
+        object.__setattr__(self, "beside", tuple(self.beside))
+
+    def alone(self) -> Wishes:
+        """The same for a plan beside: what says where and how many, not what the first one is called or made of."""
+        return dataclasses.replace(self, name=None, model_path=None, image=None, beside=())
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Wishes:

@@ -22,7 +22,7 @@ def command(words: Sequence[str], indent: str = "    ") -> str:
         return quoted
     lines: list[list[str]] = [[]]
     for word in words:
-        option, value = word.startswith("-"), len(lines[-1]) == 1 and lines[-1][0].startswith("-")
+        option, value = word.startswith("--"), len(lines[-1]) == 1 and lines[-1][0].startswith("--")
         starts = not option and len(lines) == 1  # the program's own words
         if not starts and not (value and not option):
             lines.append([])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from workbench.exports.file import File
 from workbench.exports.subject import Subject
 from workbench.exports.target import Target, only
-from workbench.exports.targets.engine._script import run, start, there
+from workbench.exports.targets.engine._script import one_machine, run, start, there
 
 
 def files(subject: Subject) -> list[File]:
@@ -29,6 +29,7 @@ TARGET = Target(
     about="The start line of llama-server.",
     files=files,
     steps=steps,
+    obstacle=one_machine,
     source="https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md",
     without=only("llama.cpp", because="the plan is for another engine"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from workbench.exports.file import File
 from workbench.exports.subject import Subject
 from workbench.exports.target import Target, only
-from workbench.exports.targets.engine._script import run, start, there
+from workbench.exports.targets.engine._script import one_machine, run, start, there
 
 
 def files(subject: Subject) -> list[File]:
@@ -28,6 +28,7 @@ TARGET = Target(
     about="SGLang's start line.",
     files=files,
     steps=steps,
+    obstacle=one_machine,
     source="https://docs.sglang.io/docs/advanced_features/server_arguments",
     without=only("sglang", because="the plan is for another engine"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from workbench.exports.file import File
 from workbench.exports.subject import Subject
 from workbench.exports.target import Target, only
-from workbench.exports.targets.engine._script import beside, run, start, there
+from workbench.exports.targets.engine._script import beside, one_machine, run, start, there
 
 
 def files(subject: Subject) -> list[File]:
@@ -29,6 +29,7 @@ TARGET = Target(
     about="The start line of trtllm-serve and the YAML file that it reads.",
     files=files,
     steps=steps,
+    obstacle=one_machine,
     source="https://nvidia.github.io/TensorRT-LLM/commands/trtllm-serve/trtllm-serve.html",
     without=only("tensorrt-llm", because="the plan is for another engine"),
 )

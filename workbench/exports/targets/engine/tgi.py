@@ -5,7 +5,7 @@ from __future__ import annotations
 from workbench.exports.file import File
 from workbench.exports.subject import Subject
 from workbench.exports.target import Target, only
-from workbench.exports.targets.engine._script import run, start, there
+from workbench.exports.targets.engine._script import one_machine, run, start, there
 
 
 def files(subject: Subject) -> list[File]:
@@ -29,6 +29,7 @@ TARGET = Target(
     about="The start line of text-generation-inference.",
     files=files,
     steps=steps,
+    obstacle=one_machine,
     source="https://huggingface.co/docs/text-generation-inference/reference/launcher",
     without=only("tgi", because="the plan is for another engine"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from workbench.exports.file import File
 from workbench.exports.subject import Subject
 from workbench.exports.target import Target, only
-from workbench.exports.targets.engine._script import run, start, there
+from workbench.exports.targets.engine._script import one_machine, run, start, there
 
 
 def files(subject: Subject) -> list[File]:
@@ -28,6 +28,7 @@ TARGET = Target(
     about="The start line of transformers serve.",
     files=files,
     steps=steps,
+    obstacle=one_machine,
     source="https://huggingface.co/docs/transformers/main/en/serve-cli/serving",
     without=only("transformers", because="the plan is for another engine"),
 )

@@ -9,7 +9,7 @@ from typing import Any
 from workbench.exports.file import File
 from workbench.exports.subject import Subject
 from workbench.exports.target import Target, only
-from workbench.exports.targets.engine._script import run, start, there
+from workbench.exports.targets.engine._script import one_machine, run, start, there
 from workbench.exports.writing import as_yaml
 
 
@@ -84,6 +84,7 @@ TARGET = Target(
     about="vLLM's start line, the same as a configuration file, and as a call in Python.",
     files=files,
     steps=steps,
+    obstacle=one_machine,
     source="https://docs.vllm.ai/en/stable/configuration/serve_args.html",
     without=only("vllm", because="the plan is for another engine"),
 )
