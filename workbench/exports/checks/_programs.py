@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +16,10 @@ _LONGEST = 60  # seconds
 
 
 def find(program: str) -> str | None:
-    """Path of a program, also of one for administrators; None where it is not there."""
-    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    """Path of a program, also of one beside this Python or for administrators; None where it is not there."""
+    return shutil.which(
+        program, path=f"{os.environ.get('PATH', '')}:{Path(sys.executable).parent}:/usr/sbin:/usr/local/sbin"
+    )
 
 
 def ask(

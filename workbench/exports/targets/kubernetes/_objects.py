@@ -41,15 +41,11 @@ def metadata(subject: Subject, name: str | None = None) -> dict[str, Any]:
 
 def environment(subject: Subject) -> list[dict[str, Any]]:
     """Variables of the engine; secrets by reference, the hub's token only where the Secret has it."""
-    found: list[dict[str, Any]] = [{"name": name, "value": doubled(value)} for name, value in subject.variables.items()]
-    found += [
-        {"name": name, "valueFrom": {"secretKeyRef": {"name": secret(subject), "key": name}}}
-        for name in subject.secrets
-    ]
+    plain = [{"name": name, "value": doubled(value)} for name, value in subject.variables.items()]
+    keys: list[dict[str, Any]] = [{"name": secret(subject), "key": name} for name in subject.secrets]
     if subject.token:
-        reference = {"name": secret(subject), "key": subject.token, "optional": True}
-        found.append({"name": subject.token, "valueFrom": {"secretKeyRef": reference}})
-    return found
+        keys.append({"name": secret(subject), "key": subject.token, "optional": True})
+    return [*plain, *({"name": key["key"], "valueFrom": {"secretKeyRef": key}} for key in keys)]
 
 
 def arguments(subject: Subject) -> list[str]:

@@ -111,7 +111,8 @@ def steps(subject: Subject) -> list[str]:
         *_steps.filled(subject, _FOLDER),
         f"`kubectl rollout status deployment/{subject.name} --namespace {space}` ends when it answers; a start is "
         f"given up after {subject.first_start_seconds} s.",
-        f"Let the namespaces of a gateway and of Prometheus in: `kubectl label namespace NAME {clients(subject)}=allowed`.",
+        "Let the namespaces of a gateway and of Prometheus in: "
+        f"`kubectl label namespace NAME {clients(subject)}=allowed`.",
     ]
 
 

@@ -57,9 +57,10 @@ def steps(subject: Subject) -> list[str]:
     """Its certificate, and who may reach the pods."""
     space = subject.wishes.namespace
     return [
-        "Needs an Ingress controller built on nginx; with another, write its own annotations for timeouts and buffering.",
-        f"`kubectl create secret tls {subject.name}-tls --namespace {space} --cert=FILE --key=FILE`, or let cert-manager.",
-        f"Only `/v1` is let through: `{subject.server.metrics or '/metrics'}` and `{subject.server.health}` stay inside.",
+        "Needs an Ingress controller built on nginx; another has annotations of its own for timeouts and buffering.",
+        f"`kubectl create secret tls {subject.name}-tls --namespace {space} --cert=FILE --key=FILE`, or leave it to "
+        "cert-manager.",
+        "Only `/v1` is let through; health and metrics stay inside.",
         "`kubectl apply --filename kubernetes/ingress.yaml`",
     ]
 

@@ -1,0 +1,44 @@
+"""Compose files: by compose-spec, which reads the specification strictly, and by docker-compose itself."""
+
+from __future__ import annotations
+
+import re
+
+from workbench.exports.checks import _programs
+from workbench.exports.file import Check, File
+
+KIND = "compose"
+
+_HINT = "pip install 'llm-workbench[export]'"
+#: What is asked of the environment, ``${NAME:?…}``, the dollar not doubled.
+_NEEDED = re.compile(r"(?<!\$)(?:\$\$)*\$\{([A-Z_]+):\?")
+
+
+def check(file: File) -> list[Check]:
+    """The specification, and that no secret is written down."""
+    try:
+        from compose_spec import PyCompose
+    except ImportError:
+        return [Check("compose-spec", "unchecked", _HINT)]
+    try:
+        PyCompose.from_yaml(file.text).to_spec()
+    except ValueError as error:
+        return [Check("compose-spec", "fail", " ".join(str(error).split())[:400])]
+    return [Check("compose-spec", "pass"), _secrets(file)]
+
+
+def _secrets(file: File) -> Check:
+    import yaml
+
+    for name, service in yaml.safe_load(file.text)["services"].items():
+        for variable, value in (service.get("environment") or {}).items():
+            if re.search(r"KEY|TOKEN|SECRET|PASSWORD", variable) and not str(value).startswith("${"):
+                return Check("no secret (our own)", "fail", f"{name}: {variable} is written down")
+    return Check("no secret (our own)", "pass")
+
+
+def ask(file: File) -> list[Check]:
+    """docker-compose reads it whole, with something in the environment for all that it asks for."""
+    held = "".join(f"{name}=x\n" for name in sorted(set(_NEEDED.findall(file.text))))
+    words = ["--file", "{}", "--env-file", "asked.env", "config", "--quiet"]
+    return [_programs.ask(file, "docker-compose", words, beside={"asked.env": held})]
