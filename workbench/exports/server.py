@@ -97,6 +97,8 @@ class Server:
         Whether its metrics are shown only to who has the key.
     options : tuple of str
         Words that every deployment's start line has besides the plan's: its metrics switched on.
+    alias : tuple of str
+        Words before the name that clients call the model by; without, an engine calls it by its path.
     words : callable
         Plan -> its start line, the model by ``plan.checkpoint``; without address, options and configuration.
     configuration : callable
@@ -128,6 +130,7 @@ class Server:
     series: Metrics = Metrics()
     metrics_key: bool = False
     options: tuple[str, ...] = ()
+    alias: tuple[str, ...] = ()
     words: Callable[[Plan], Sequence[str]] = _own_words
     configuration: Callable[[Plan], Sequence[File]] = _no_files
     naming: Callable[[str], Sequence[str]] = _named_by_nothing

@@ -125,7 +125,17 @@ class Subject:
         if there not in plain:
             raise InvalidInput(f"the start line of {self.engine} does not name the model {there}")
         at = plain.index(there)
-        return [*plain[:at], model, *plain[at + 1 :], *self.server.naming(folder), *self.server.options]
+        named = [*self.server.alias, self.name] if self.server.alias and not self.from_hub else []
+        return [*plain[:at], model, *plain[at + 1 :], *named, *self.server.naming(folder), *self.server.options]
+
+    @property
+    def served(self) -> str:
+        """What clients call the model: the hub's id, else the deployment's name where the engine takes one."""
+        if self.from_hub:
+            return self.plan.model.id
+        if self.server.alias:
+            return self.name
+        return self.model_path if self.engine == "transformers" else PurePosixPath(self.model_path).name
 
     @property
     def image(self) -> str:

@@ -46,6 +46,7 @@ SERVER = Server(
     key_variable="LLAMA_API_KEY",
     options=("--metrics",),
     cache="LLAMA_CACHE",
+    alias=("--alias",),
     series=Metrics(
         running="llamacpp:requests_processing",
         waiting="llamacpp:requests_deferred",

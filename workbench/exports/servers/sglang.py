@@ -36,6 +36,7 @@ SERVER = Server(
     source="https://docs.sglang.io/docs/get-started/install",
     key_words=("--api-key",),
     options=("--enable-metrics",),
+    alias=("--served-model-name",),
     series=Metrics(
         running="sglang:num_running_reqs",
         waiting="sglang:num_queue_reqs",

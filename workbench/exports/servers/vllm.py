@@ -47,6 +47,7 @@ SERVER = Server(
     key_variable="VLLM_API_KEY",
     variables=MappingProxyType({"VLLM_NO_USAGE_STATS": "1"}),
     user=user,
+    alias=("--served-model-name",),
     series=Metrics(
         running="vllm:num_requests_running",
         waiting="vllm:num_requests_waiting",

@@ -12,6 +12,9 @@ from workbench.exports.target import Target, only
 from workbench.exports.targets.engine._script import one_machine, run, start, there
 from workbench.exports.writing import as_yaml
 
+#: Options of the server alone, whose values are text, even where they read like a number.
+_SERVED = ("served-model-name",)
+
 
 def options(words: Sequence[str]) -> dict[str, Any]:
     """The options of a ``vllm serve`` line by their names, as a configuration file takes them.
@@ -26,11 +29,13 @@ def options(words: Sequence[str]) -> dict[str, Any]:
             last = word[2:]
             found[last] = True
         elif last:
-            found[last], last = _value(word), ""
+            found[last], last = _value(last, word), ""
     return found
 
 
-def _value(word: str) -> Any:
+def _value(name: str, word: str) -> Any:
+    if name in _SERVED:
+        return word
     try:
         return json.loads(word)
     except ValueError:
@@ -45,6 +50,8 @@ def arguments(words: Sequence[str]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {"model": words[2]}
     for name, value in options(words).items():
+        if name in _SERVED:
+            continue
         plain = name.removeprefix("no-")
         found[plain.replace("-", "_")] = value if plain == name else False
     return found
