@@ -1,4 +1,4 @@
-"""Grafana dashboards in the classic model. No schema of it comes as a package: its structure is ours to read."""
+"""Grafana dashboards in the classic model: Grafana Labs' own types, what no type says, and every expression."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from workbench.exports.checks import _promql
 from workbench.exports.file import Check, File
 
 KIND = "grafana"
-_READER = "structure (our own look: no schema can be had)"
+_READER, _TYPES = "structure (our own look)", "grafana-foundation-sdk"
 #: Versions of the classic model without panels of Angular, up to its last.
 _VERSIONS = range(36, 43)
 _VARIABLE = re.compile(r"\$\{?([A-Za-z]\w*)")
 
 
 def check(file: File) -> list[Check]:
-    """Panels with ids of their own that do not overlap, queries and variables that are there, readable expressions."""
+    """Fields that Grafana knows; panels that do not overlap, with queries and variables that are there; PromQL."""
     try:
         said = json.loads(file.text)
     except ValueError as error:
@@ -34,7 +34,38 @@ def check(file: File) -> list[Check]:
         for panel in said["panels"]
         for target in panel.get("targets") or []
     ]
-    return [frame, _promql.read(asked)]
+    return [_typed(said), frame, _promql.read(asked)]
+
+
+def _typed(said: dict[str, Any]) -> Check:
+    """Read into Grafana Labs' types and written again: a field that is lost on the way is one it does not know."""
+    try:
+        from grafana_foundation_sdk.cog.encoder import JSONEncoder
+        from grafana_foundation_sdk.cog.plugins import register_default_plugins
+        from grafana_foundation_sdk.models.dashboard import Dashboard
+    except ImportError:
+        return Check(_TYPES, "unchecked", "pip install 'llm-workbench[export]'")
+    register_default_plugins()
+    try:
+        again = json.loads(JSONEncoder().encode(Dashboard.from_json(said)))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return Check(_TYPES, "fail", f"{type(error).__name__}: {error}")
+    lost = list(_lost(said, again, ""))
+    return Check(_TYPES, "fail", "unknown: " + ", ".join(lost[:3])) if lost else Check(_TYPES, "pass")
+
+
+def _lost(one: Any, other: Any, at: str) -> Iterator[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key, value in one.items():
+            if key in other:
+                yield from _lost(value, other[key], f"{at}/{key}")
+            elif value is not None:  # what is null may be left out
+                yield f"{at}/{key}"
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, (value, again) in enumerate(zip(one, other, strict=True)):
+            yield from _lost(value, again, f"{at}/{number}")
+    elif one != other:
+        yield at
 
 
 def _wrong(said: dict[str, Any]) -> Iterator[str]:

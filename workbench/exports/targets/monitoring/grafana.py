@@ -191,7 +191,7 @@ def files(subject: Subject) -> list[File]:
 def steps(subject: Subject) -> list[str]:
     """Import it."""
     return [
-        "In Grafana import `grafana/dashboard.json` (Dashboards, New), and choose the Prometheus that collects the engine.",
+        "In Grafana import `grafana/dashboard.json` and choose the Prometheus that collects the engine.",
         "Or put it into a folder that Grafana's provisioning reads.",
     ]
 
