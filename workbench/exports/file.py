@@ -25,6 +25,8 @@ class File:
         As highlighters name it; by default the kind.
     executable : bool
         Whether it is run by its name.
+    version : str
+        Release of what reads it, where the words it takes change with its releases.
     """
 
     path: str
@@ -32,6 +34,7 @@ class File:
     text: str
     language: str = ""
     executable: bool = False
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

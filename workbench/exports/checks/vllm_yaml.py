@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from workbench.exports.checks import yaml
+from workbench.exports.checks import _vllm, yaml
 from workbench.exports.file import Check, File
 
 KIND = "vllm-yaml"
 
 
 def check(file: File) -> list[Check]:
-    """Readable, and flat: a mapping of options, whose values are no lists of mappings."""
-    return [yaml.readable(file)]
+    """Readable, one mapping, and every option and value what its release's parser takes."""
+    from yaml import safe_load
+
+    readable = yaml.readable(file)
+    if readable.outcome != "pass":
+        return [readable]
+    options = safe_load(file.text)
+    if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
+        return [Check(readable.reader, "fail", "one mapping of options is needed")]
+    return [readable, _vllm.of_options(options, file.version)]

@@ -131,7 +131,8 @@ def repository(subjects: Sequence[Subject]) -> list[File]:
             devices = f',\n  {{ key: "GPU_DEVICE_IDS" value: {{ string_value: "{gpus}" }} }}' if gpus else ""
             text = _MODEL.format(name=name, place=place, devices=devices)
             found.append(File(f"{_REPOSITORY}/{name}/config.pbtxt", "triton-config", text, language="protobuf"))
-            found.append(File(f"{_REPOSITORY}/{name}/1/model.json", "vllm-json", engine, language="json"))
+            path, version = f"{_REPOSITORY}/{name}/1/model.json", subject.plan.engine_version
+            found.append(File(path, "vllm-json", engine, language="json", version=version))
         found += _ensemble(subject, models[0][0])
         first += subject.gpus * subject.wishes.replicas
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from workbench.exports.file import File
@@ -59,7 +60,7 @@ def arguments(words: Sequence[str]) -> dict[str, Any]:
 
 def files(subject: Subject) -> list[File]:
     """A script, a configuration file that says the same, and the same in Python without a server."""
-    words = subject.words
+    words, version = subject.words, subject.plan.engine_version
     written = {"model": words[2], **options(words), "host": "127.0.0.1", "port": subject.wishes.port}
     keywords = "".join(f"    {name}={value!r},\n" for name, value in arguments(words).items())
     python = (
@@ -69,9 +70,9 @@ def files(subject: Subject) -> list[File]:
         "    print(answer.outputs[0].text)\n"
     )
     return [
-        start(subject),
-        File("vllm/config.yaml", "vllm-yaml", as_yaml(written), language="yaml"),
-        File("vllm/offline.py", "python", python),
+        replace(start(subject), kind="vllm-shell", language="shell", version=version),
+        File("vllm/config.yaml", "vllm-yaml", as_yaml(written), language="yaml", version=version),
+        File("vllm/offline.py", "vllm-python", python, language="python", version=version),
     ]
 
 
