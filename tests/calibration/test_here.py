@@ -19,8 +19,6 @@ from workbench.hardware import gpu
 from workbench.performance import here
 from workbench.performance.constants import Overheads, overheads
 
-pytest.importorskip("scipy")
-
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 
 

@@ -14,8 +14,6 @@ from workbench.hardware import gpu
 from workbench.performance.kernels import collective, kernel
 from workbench.performance.roofline import grouped_time, operator_time
 
-pytest.importorskip("scipy")
-
 
 @given(bandwidth=st.floats(0.3, 1.0), compute=st.floats(0.1, 1.0), fixed=st.floats(1e-6, 5e-5), grouped=st.booleans())
 @settings(max_examples=15, deadline=None)

@@ -13,8 +13,6 @@ from workbench.errors import InvalidInput
 from workbench.hardware import gpu
 from workbench.performance.constants import Overheads, overheads, read, row
 
-pytest.importorskip("scipy")
-
 
 def test_overheads_are_found_again():
     known = overheads("vllm", gpu("H100 SXM"))

@@ -86,8 +86,6 @@ def correct(found: Benchmark, plan: Plan | None = None) -> Correction:
     ------
     InvalidInput
         There is no table, or too little in it.
-    MissingPart
-        Without SciPy.
 
     Examples
     --------

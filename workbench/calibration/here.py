@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from workbench.calibration.overheads import PRIORS, Floats, errors, fit, samples
-from workbench.errors import InvalidInput, MissingPart
+from workbench.errors import InvalidInput
 from workbench.evidence import latency
 from workbench.evidence.rows import cell, read_rows
 from workbench.performance.constants import Overheads, overheads
@@ -100,18 +100,14 @@ def learn_here(
     ------
     InvalidInput
         If the rows are too few, or of several engines or cards.
-    MissingPart
-        Without SciPy.
 
     Notes
     -----
     The half-width is t·s·√(1 + 1/n) in logarithms, with n loads and s the root of their mean squared error: the
     prediction interval of one more observation (Hahn and Meeker, Statistical Intervals, 1991, section 4.7).
     """
-    try:
-        from scipy.stats import t as student  # type: ignore[import-untyped,unused-ignore]
-    except ImportError:
-        raise MissingPart("fitting needs SciPy: pip install 'llm-workbench[calibrate]'") from None
+    from scipy.stats import t as student  # type: ignore[import-untyped,unused-ignore]
+
     given = read_rows(rows) if isinstance(rows, str | Path) else list(rows)
     if models is None and isinstance(rows, str | Path) and (beside := Path(rows).parent / "models").is_dir():
         models = beside

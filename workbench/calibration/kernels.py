@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from workbench.errors import InvalidInput, MissingPart
+from workbench.errors import InvalidInput
 from workbench.evidence.rows import cell, read_rows
 from workbench.hardware import gpu
 from workbench.performance.kernels import dense_rate
@@ -83,11 +83,6 @@ def fit_kernel(
     (ndarray, float)
         (f_b, f_c, fixed [s]) and the median relative error.
 
-    Raises
-    ------
-    MissingPart
-        Without SciPy.
-
     Examples
     --------
     >>> moved, flops = np.geomspace(1e5, 1e10, 40), np.geomspace(1e14, 1e8, 40)
@@ -96,10 +91,7 @@ def fit_kernel(
     >>> found.round(7), round(error, 3)
     (array([8.e-01, 5.e-01, 5.e-06]), 0.0)
     """
-    try:
-        from scipy.optimize import least_squares  # type: ignore[import-untyped,unused-ignore]
-    except ImportError:
-        raise MissingPart("fitting needs SciPy: pip install 'llm-workbench[calibrate]'") from None
+    from scipy.optimize import least_squares  # type: ignore[import-untyped,unused-ignore]
 
     law = grouped_time if grouped else operator_time
 

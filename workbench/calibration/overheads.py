@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from workbench.choices import Numbers, Setup
 from workbench.deployment import Workload
-from workbench.errors import InvalidInput, MissingPart, WorkbenchError
+from workbench.errors import InvalidInput, WorkbenchError
 from workbench.evidence import latency
 from workbench.evidence.benchmarks import conditions
 from workbench.evidence.rows import Models, Row, cell, number, read_rows
@@ -167,16 +167,9 @@ def fit(
         How many measurements a belief weighs.
     guess : Overheads, optional
         Where to begin; at what is believed by default.
-
-    Raises
-    ------
-    MissingPart
-        Without SciPy.
     """
-    try:
-        from scipy.optimize import least_squares  # type: ignore[import-untyped,unused-ignore]
-    except ImportError:
-        raise MissingPart("fitting needs SciPy: pip install 'llm-workbench[calibrate]'") from None
+    from scipy.optimize import least_squares  # type: ignore[import-untyped,unused-ignore]
+
     counts: dict[str, int] = {}
     for sample in held:
         counts[sample.group] = counts.get(sample.group, 0) + len(sample.rows)
@@ -267,8 +260,6 @@ def learn(
     ------
     InvalidInput
         If the file has no such rows.
-    MissingPart
-        Without SciPy.
     """
     held = samples(rows, models, engine, without)
     if capability:
