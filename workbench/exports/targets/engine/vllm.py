@@ -61,6 +61,8 @@ def arguments(words: Sequence[str]) -> dict[str, Any]:
 def files(subject: Subject) -> list[File]:
     """A script, a configuration file that says the same, and the same in Python without a server."""
     words, version = subject.words, subject.plan.engine_version
+    # Where it is set, it overrides the plan's cache (vLLM's platforms/cpu.py).
+    own = ["unset VLLM_CPU_KVCACHE_SPACE  # it would override the cache below"] if subject.on_cpu else []
     written = {"model": words[2], **options(words), "host": "127.0.0.1", "port": subject.wishes.port}
     keywords = "".join(f"    {name}={value!r},\n" for name, value in arguments(words).items())
     python = (
@@ -70,7 +72,7 @@ def files(subject: Subject) -> list[File]:
         "    print(answer.outputs[0].text)\n"
     )
     return [
-        replace(start(subject), kind="vllm-shell", language="shell", version=version),
+        replace(start(subject, own), kind="vllm-shell", language="shell", version=version),
         File("vllm/config.yaml", "vllm-yaml", as_yaml(written), language="yaml", version=version),
         File("vllm/offline.py", "vllm-python", python, language="python", version=version),
     ]
