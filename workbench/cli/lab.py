@@ -17,7 +17,7 @@ from workbench.processes import Supervised
 
 HELP = "open the workbench notebook in JupyterLab, on this machine only"
 DEFAULT_PORT = 8888
-NOTEBOOKS = ("workbench.ipynb", "quantize.ipynb", "readiness.ipynb", "planner.ipynb", "accuracy.ipynb")
+NOTEBOOKS = ("workbench.ipynb", "quantize.ipynb", "readiness.ipynb", "deploy.ipynb", "planner.ipynb", "accuracy.ipynb")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from workbench.ui.advisor import AdvisorPanel
 from workbench.ui.compare import ComparePanel
+from workbench.ui.deploy import DeployPanel
 from workbench.ui.gpus import GpuTable
 from workbench.ui.plan_chart import preload
 from workbench.ui.planner import PlannerPanel
@@ -13,11 +14,11 @@ from workbench.ui.tabs import Tabs
 
 
 class PlannerPages(Tabs):
-    """Advisor, Plan and Compare as tabs of one page.
+    """Advisor, Plan, Compare and Deploy as tabs of one page.
 
-    Ordinary widgets inside: ``pages.advisor``, ``pages.planner``, ``pages.compare``, ``pages.gpus``. What Plan and
-    Compare both choose (model, workload, engine) goes along when the tab is changed, and plans kept in one are known to
-    the other. What is picked in the Advisor or from the matrix is planned.
+    Ordinary widgets inside: ``pages.advisor``, ``pages.planner``, ``pages.compare``, ``pages.gpus``, ``pages.deploy``.
+    What Plan and Compare both choose (model, workload, engine) goes along when the tab is changed; plans kept in one
+    are known to the other. What is picked in the Advisor or from the matrix is planned; Deploy exports what is planned.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ class PlannerPages(Tabs):
     >>> pages.planner.plan.fits
     True
     >>> list(pages.titles)
-    ['Advisor', 'Plan', 'Compare']
+    ['Advisor', 'Plan', 'Compare', 'Deploy']
     """
 
     def __init__(self, *, url: bool = False, **choice: Any) -> None:
@@ -40,8 +41,14 @@ class PlannerPages(Tabs):
         self.planner = PlannerPanel(url=url, **choice)
         self.compare = ComparePanel(url=url)
         self.gpus = GpuTable(folded=True)
+        self.deploy = DeployPanel()
         # A tab more is an entry here; the first is the one a page opens with.
-        tabs = {"Advisor": [self.advisor], "Plan": [self.planner, self.gpus], "Compare": [self.compare]}
+        tabs = {
+            "Advisor": [self.advisor],
+            "Plan": [self.planner, self.gpus],
+            "Compare": [self.compare],
+            "Deploy": [self.deploy],
+        }
         super().__init__(tabs, url=url)
         self.advisor.observe(self._advised, "picked")
         self.planner.observe(self._kept, "plans")
@@ -58,6 +65,8 @@ class PlannerPages(Tabs):
             self.compare.follow(self.planner.choice)
         elif change.old == "Compare" and change.new == "Plan":
             self.planner.choice = self.compare.shared()
+        if change.new == "Deploy":
+            self.deploy.plan = self.planner.plan
 
     def _picked(self, change: Any) -> None:
         """Plan with what was picked from the matrix."""
