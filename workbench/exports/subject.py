@@ -18,6 +18,7 @@ from workbench.exports.registry import server
 from workbench.exports.server import Server
 from workbench.exports.wishes import Wishes
 from workbench.planner import Plan
+from workbench.planner.plan import Performance
 from workbench.quantities import GIB
 
 #: Where checkpoints, downloads and configuration lie in a container.
@@ -281,11 +282,15 @@ class Subject:
         return self.plan.deployment.max_model_len or self.plan.model.max_model_len
 
     @cached_property
+    def speed(self) -> Performance | None:
+        """The plan's times under its own load; None where nothing is known of them."""
+        return self.plan.performance()
+
+    @cached_property
     def longest_answer(self) -> int:
         """How long one request may take before it is given up [s]: TTFT and a whole context of tokens, at their upper
         bounds; from ten minutes to an hour. An answer that is not streamed is silent for all of it."""
-        least, most = _ANSWER
-        speed = self.plan.performance()
+        (least, most), speed = _ANSWER, self.speed
         taken = speed.ttft.high + self.max_model_len * speed.tpot.high if speed else math.inf
         return math.ceil(min(max(taken, least), most))
 
@@ -298,7 +303,7 @@ class Subject:
     @property
     def at_once(self) -> int:
         """Requests in flight that one replica was planned for."""
-        speed, load = self.plan.performance(), self.plan.workload
+        speed, load = self.speed, self.plan.workload
         return max(1, load.concurrency or math.ceil(speed.running if speed and speed.running else 1))
 
     @property

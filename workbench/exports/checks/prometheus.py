@@ -21,9 +21,7 @@ def check(file: File) -> list[Check]:
     read = yaml.readable(file)
     if read.outcome != "pass":
         return [read]
-    import yaml as pyyaml
-
-    said = pyyaml.safe_load(file.text)
+    said = yaml.documents(file.text)[0]
     wrong = _wrong(said) if isinstance(said, dict) else ["it is no mapping"]
     return [read, Check(_READER, "fail", "; ".join(wrong[:3])) if wrong else Check(_READER, "pass")]
 

@@ -24,9 +24,7 @@ def check(file: File) -> list[Check]:
     readable = yaml.readable(file)
     if readable.outcome != "pass":
         return [readable]
-    import yaml as pyyaml
-
-    said = pyyaml.safe_load(file.text)
+    said = yaml.documents(file.text)[0]
     groups = said.get("groups") if isinstance(said, dict) else None
     if not isinstance(groups, list) or not groups:
         return [readable, Check(_READER, "fail", "there are no groups")]

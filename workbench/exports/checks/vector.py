@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from workbench.exports.checks import _programs, yaml
@@ -17,9 +18,7 @@ def check(file: File) -> list[Check]:
     readable = yaml.readable(file)
     if readable.outcome != "pass":
         return [readable]
-    import yaml as pyyaml
-
-    said = pyyaml.safe_load(file.text)
+    said = yaml.documents(file.text)[0]
     if not isinstance(said, dict):
         return [readable, Check(_READER, "fail", "it is no mapping")]
     wrong = list(_wrong(said))
@@ -51,15 +50,25 @@ def _wrong(said: dict[str, Any]) -> Iterator[str]:
 
 def _compiled(programs: dict[str, str]) -> Check:
     try:
-        from pyvrl import Transform
+        import pyvrl  # noqa: F401
     except ImportError:
         return Check(_LANGUAGE, "unchecked", "pip install 'llm-workbench[export]'")
     for name, program in programs.items():
-        try:
-            Transform(program)
-        except ValueError as error:
-            return Check(_LANGUAGE, "fail", f"{name}: {' '.join(str(error).split())[:300]}")
+        if wrong := _compile(program):
+            return Check(_LANGUAGE, "fail", f"{name}: {wrong}")
     return Check(_LANGUAGE, "pass")
+
+
+@cache
+def _compile(program: str) -> str:
+    """What is wrong with a program; "" if nothing is."""
+    from pyvrl import Transform
+
+    try:
+        Transform(program)
+    except ValueError as error:
+        return " ".join(str(error).split())[:300]
+    return ""
 
 
 def ask(file: File) -> list[Check]:

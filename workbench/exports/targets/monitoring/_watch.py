@@ -80,7 +80,7 @@ def blind() -> dict[str, str]:
 
 def obstacle(subject: Subject) -> str | None:
     """More load than can be served has no times to be compared with, and replicas need ports."""
-    speed = subject.plan.performance()
+    speed = subject.speed
     if speed is not None and not (math.isfinite(speed.ttft.high) and math.isfinite(speed.tpot.high)):
         return "request_rate is more than the plan serves, so it has no times to compare with"
     if subject.wishes.port + subject.wishes.replicas - 1 > 65535:
@@ -163,7 +163,7 @@ def _alerts(subject: Subject, series: Metrics) -> Iterator[Alert]:
                 "Add a replica, shorten the context, or plan a larger or smaller-typed cache.",
             )  # fmt: skip
     if series.preemptions and series.successes:
-        speed = subject.plan.performance()
+        speed = subject.speed
         planned = (speed.preemptions or 0.0) if speed else 0.0
         sent, done = of(series.preemptions, subject), of(series.successes, subject)
         yield Alert(
@@ -201,7 +201,7 @@ def _alerts(subject: Subject, series: Metrics) -> Iterator[Alert]:
 
 def _slow(subject: Subject, series: Metrics) -> Iterator[Alert]:
     """Times beyond the plan's upper bounds."""
-    speed = subject.plan.performance()
+    speed = subject.speed
     if speed is None:
         return
     for what, short, metric, planned in (

@@ -82,8 +82,7 @@ class Panel:
 
 def _panels(subject: Subject) -> Iterator[Panel]:
     """What this engine's series allow."""
-    series, plan = subject.server.series, subject.plan
-    speed, up = plan.performance(), _watch.of("up", subject)
+    series, speed, up = subject.server.series, subject.speed, _watch.of("up", subject)
     replicas = subject.wishes.replicas
 
     def rate(name: str) -> str:

@@ -29,6 +29,7 @@ _QUOTES = (
     r"(?i)(?:\b|_)(?:prompt|prompts|messages?|content|inputs?|input_value|text|body|completion|outputs?|query)"
     r'["\x27]? {0,2}[:=] {0,2}["\x27\[{(]|prompt_token_ids|received request|request body'
 )
+_SECRETS = r'(?i)(?:api[_-]?key|hf_token|secret|password)["\x27]? {0,2}[:=] {0,2}["\x27]?[^\s,"\x27)]+'
 #: Longest message that is sent [characters]; a choice of ours: engines' own lines are shorter.
 _LONGEST = 500
 #: What the exported proxies log.
@@ -53,7 +54,7 @@ if match(text, r'{_QUOTES}') {{
   abort
 }}
 
-text = replace(text, r'(?i)(?:api[_-]?key|hf_token|secret|password)["\\x27]? {{0,2}}[:=] {{0,2}}["\\x27]?[^\\s,"\\x27)]+', "[SECRET]")
+text = replace(text, r'{_SECRETS}', "[SECRET]")
 text = replace(text, r'(?i)bearer +[a-z0-9._~+/=-]+', "Bearer ...")
 text = replace(text, r'\\b(?:sk|hf)[-_][A-Za-z0-9_-]{{8,}}', "[KEY]")
 text = replace(text, r'[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+\\.[A-Za-z0-9.-]+', "[EMAIL]")
