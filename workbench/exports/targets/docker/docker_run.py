@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workbench.exports import containers
 from workbench.exports.file import File
 from workbench.exports.subject import CACHE, CONFIGURATION, Subject
 from workbench.exports.target import Target
@@ -31,12 +32,12 @@ def files(subject: Subject) -> list[File]:
 
 
 def obstacle(subject: Subject) -> str | None:
-    """An image must be there; a comma cannot be written into ``--mount``."""
-    if not subject.image:
-        return f"nobody publishes an image of {subject.engine}; give one (image)"
+    """A comma cannot be written into ``--mount``; a slice of a card has a UUID."""
     if "," in subject.model_path:
         return "model_path has a comma, which docker's --mount cannot take"
-    return None
+    if subject.plan.card.slice_of:
+        return f"gpu is {subject.plan.card.name}: a slice is asked for by its UUID, which only its machine knows"
+    return containers.obstacle(subject)
 
 
 def steps(subject: Subject) -> list[str]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from workbench.exports.containers import doubled
 from workbench.exports.subject import CACHE, CONFIGURATION, MODELS, Subject
+from workbench.quantities import GIB
 
 #: Every so many seconds a probe asks; a server that did not answer within as long is not well.
 PERIOD = 10
@@ -75,28 +77,43 @@ def on_that_card(subject: Subject) -> dict[str, Any]:
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
 
 
-def resources(subject: Subject, gpus: int, memory: int, cores: int) -> dict[str, Any]:
-    """Requests and limits: GPUs; host memory [GiB], as much as may be used, for what exceeds it is killed; cores.
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one pod takes: GPUs, host memory [GiB] with the shared memory in it [GiB], cores."""
+
+    gpus: int
+    memory: int
+    shared_memory: int
+    cores: int
+
+    @classmethod
+    def whole(cls, subject: Subject) -> Share:
+        """All of one replica."""
+        return cls(subject.gpus, max(1, subject.host_memory), subject.shared_memory, subject.cores)
+
+
+def resources(subject: Subject, share: Share) -> dict[str, Any]:
+    """Requests and limits; host memory as much as may be used, for what exceeds it is killed.
 
     On a GPU cores have no limit: a process that is throttled between two steps leaves the card idle.
     """
-    if not gpus:
-        both = {"cpu": str(cores), "memory": f"{memory}Gi"}
+    if not share.gpus:
+        both = {"cpu": str(share.cores), "memory": f"{share.memory}Gi"}
         return {"requests": both, "limits": both}
-    limits = {gpu_resource(subject): str(gpus), "memory": f"{memory}Gi"}
-    return {"requests": {"cpu": str(cores), **limits}, "limits": limits}
+    limits = {gpu_resource(subject): str(share.gpus), "memory": f"{share.memory}Gi"}
+    return {"requests": {"cpu": str(share.cores), **limits}, "limits": limits}
 
 
-def mounts(subject: Subject) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Volumes of the pod, and where its container sees them: the models, shared memory, the engine's own files."""
+def mounts(subject: Subject, shared: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Volumes of the pod, and where its container sees them: models, shared memory [GiB], the engine's own files."""
     volumes: list[dict[str, Any]] = [{"name": "models", "persistentVolumeClaim": {"claimName": claim(subject)}}]
     seen: list[dict[str, Any]] = [
         {"name": "models", "mountPath": CACHE}
         if subject.from_hub
         else {"name": "models", "mountPath": MODELS, "readOnly": True}
     ]
-    if subject.shared_memory:
-        size = {"medium": "Memory", "sizeLimit": f"{subject.shared_memory}Gi"}
+    if shared:
+        size = {"medium": "Memory", "sizeLimit": f"{shared}Gi"}
         volumes.append({"name": "shared-memory", "emptyDir": size})
         seen.append({"name": "shared-memory", "mountPath": "/dev/shm"})
     if subject.configuration:
@@ -121,21 +138,20 @@ def probes(subject: Subject) -> dict[str, Any]:
     }
 
 
-def container(subject: Subject, *, gpus: int, memory: int, cores: int) -> dict[str, Any]:
+def container(subject: Subject, share: Share) -> dict[str, Any]:
     """The engine."""
-    seen = mounts(subject)[1]
     return {
         "name": "server",
         "image": subject.image,
         "args": arguments(subject),
         "env": environment(subject),
         "ports": [{"name": "http", "containerPort": subject.wishes.port}],
-        "resources": resources(subject, gpus, memory, cores),
+        "resources": resources(subject, share),
         **probes(subject),
         # Requests that still come are answered before the server is told to end.
         "lifecycle": {"preStop": {"sleep": {"seconds": _LEAVING}}},
         "securityContext": within(subject),
-        "volumeMounts": seen,
+        "volumeMounts": mounts(subject, share.shared_memory)[1],
     }
 
 
@@ -147,7 +163,7 @@ def within(subject: Subject) -> dict[str, Any]:
     return {**least, "runAsNonRoot": True, "capabilities": {"drop": ["ALL"]}}
 
 
-def pod(subject: Subject, containers: list[dict[str, Any]], gpus: int) -> dict[str, Any]:
+def pod(subject: Subject, containers: list[dict[str, Any]], share: Share) -> dict[str, Any]:
     """A pod's specification.
 
     No service links: Kubernetes would set variables by the names of services, and ``VLLM_PORT`` of a service called
@@ -163,11 +179,17 @@ def pod(subject: Subject, containers: list[dict[str, Any]], gpus: int) -> dict[s
         "securityContext": security,
         "terminationGracePeriodSeconds": _LEAVING + subject.longest_answer,
     }
-    if gpus:
+    if share.gpus:
         made["tolerations"] = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
-    if affinity := on_that_card(subject):
-        made["affinity"] = affinity
-    return {**made, "containers": containers, "volumes": mounts(subject)[0]}
+        if affinity := on_that_card(subject):
+            made["affinity"] = affinity
+    return {**made, "containers": containers, "volumes": mounts(subject, share.shared_memory)[0]}
+
+
+def _room(subject: Subject) -> int:
+    """Size of the volume [GiB]; beside a model that a Job is to quantise there is room for the original in 16 bit."""
+    original = 0 if subject.from_hub else math.ceil(1.1 * 2 * subject.plan.model.parameters / GIB)
+    return max(1, subject.disk) + (original if subject.plan.deployment.quantization else 0)
 
 
 def volume_claim(subject: Subject) -> dict[str, Any]:
@@ -178,7 +200,7 @@ def volume_claim(subject: Subject) -> dict[str, Any]:
         "metadata": metadata(subject, claim(subject)),
         "spec": {
             "accessModes": ["ReadWriteMany"],
-            "resources": {"requests": {"storage": f"{max(1, subject.disk)}Gi"}},
+            "resources": {"requests": {"storage": f"{_room(subject)}Gi"}},
         },
     }
 

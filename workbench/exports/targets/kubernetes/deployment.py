@@ -43,7 +43,7 @@ def deployment(subject: Subject) -> dict[str, Any]:
     the other way round. A change is given up after two starts: one, and as long again to fetch the image.
     """
     first_out, then_in = {"maxSurge": 0, "maxUnavailable": 1}, {"maxSurge": 1, "maxUnavailable": 0}
-    server = _objects.container(subject, gpus=subject.gpus, memory=max(1, subject.host_memory), cores=subject.cores)
+    share = _objects.Share.whole(subject)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -55,7 +55,7 @@ def deployment(subject: Subject) -> dict[str, Any]:
             "selector": {"matchLabels": _objects.labels(subject)},
             "template": {
                 "metadata": {"labels": _objects.labels(subject)},
-                "spec": _objects.pod(subject, [server], subject.gpus),
+                "spec": _objects.pod(subject, [_objects.container(subject, share)], share),
             },
         },
     }
