@@ -107,6 +107,8 @@ class Server:
         Folder that those files lie in -> words that name them.
     obstacle : callable
         Plan -> what of it this engine's line and files cannot say, naming the field; None if they can.
+    host_cache : int
+        Host memory that it fills with prompts it has seen, besides all else [GiB].
     shared_memory : bool
         Whether its GPUs' processes talk through ``/dev/shm``.
     user : callable
@@ -135,5 +137,6 @@ class Server:
     configuration: Callable[[Plan], Sequence[File]] = _no_files
     naming: Callable[[str], Sequence[str]] = _named_by_nothing
     obstacle: Callable[[Plan], str | None] = _nothing
+    host_cache: int = 0
     shared_memory: bool = True
     user: Callable[[str, bool], int | None] = _root

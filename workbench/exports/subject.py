@@ -195,13 +195,14 @@ class Subject:
 
     @cached_property
     def host_memory(self) -> int:
-        """Host memory of one replica [GiB]: what loading needs at its upper bound, shared memory on top."""
+        """Host memory of one replica [GiB]: what loading needs at its upper bound, prompts kept and shared memory on
+        top."""
         loading = self.plan.loading
         weights = self.plan.memory.weights.value * max(self.gpus, 1) if self.plan.memory else 0.0
         asked = loading.host.high if loading else weights + 4 * GIB
         if self.on_cpu and self.plan.memory is not None and loading is None:
             asked += self.plan.memory.kv_cache.value
-        return math.ceil(asked / GIB) + self.shared_memory
+        return math.ceil(asked / GIB) + self.server.host_cache + self.shared_memory
 
     @property
     def shared_memory(self) -> int:

@@ -54,6 +54,7 @@ SERVER = Server(
         generation_tokens="llamacpp:tokens_predicted_total",
     ),
     metrics_key=True,
+    host_cache=8,  # --cache-ram
     shared_memory=False,  # one process runs all GPUs
     user=user,
 )
