@@ -12,6 +12,9 @@ from workbench.exports.containers import no_image
 from workbench.exports.subject import Subject
 from workbench.exports.targets.kubernetes._objects import Share
 
+#: Of the other engines.
+OTHERS = "only vLLM is written over several machines"
+
 
 def gpus(subject: Subject) -> int:
     """GPUs of each machine that are used."""

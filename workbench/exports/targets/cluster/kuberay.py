@@ -165,5 +165,5 @@ TARGET = Target(
     steps=steps,
     obstacle=obstacle,
     source="https://docs.ray.io/en/latest/cluster/kubernetes/examples/rayserve-llm-example.html",
-    without=only("vllm", because="Ray Serve's own application for language models runs vLLM alone"),
+    without=only("vllm", because=_machines.OTHERS),
 )

@@ -120,10 +120,10 @@ def steps(subject: Subject) -> list[str]:
 TARGET = Target(
     id="leaderworkerset",
     title="LeaderWorkerSet",
-    about="vLLM over several machines of a Kubernetes cluster, each replica a group of pods that start and end together.",
+    about="vLLM over several machines of a Kubernetes cluster, each replica a group of pods that ends together.",
     files=files,
     steps=steps,
     obstacle=obstacle,
     source="https://docs.vllm.ai/en/stable/deployment/frameworks/lws/",
-    without=only("vllm", because="its start line for several machines is not written here"),
+    without=only("vllm", because=_machines.OTHERS),
 )

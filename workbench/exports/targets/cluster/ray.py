@@ -94,5 +94,5 @@ TARGET = Target(
     steps=steps,
     obstacle=_machines.obstacle,
     source="https://docs.vllm.ai/en/stable/serving/parallelism_scaling/",
-    without=only("vllm", because="it does not run over several machines by Ray"),
+    without=only("vllm", because=_machines.OTHERS),
 )

@@ -1,4 +1,4 @@
-"""A Dockerfile upon the engine's own image, of the version planned: start line, health check, a user other than root."""
+"""A Dockerfile upon the engine's own image, of the version planned: start line, health check, a user but root."""
 
 from __future__ import annotations
 
