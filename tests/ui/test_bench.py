@@ -122,6 +122,28 @@ def test_a_server_that_hangs_is_cancelled_at_once(tmp_path):
     assert not panel.running
 
 
+def test_what_was_measured_before_a_load_that_fails_is_shown_and_kept(plan, tmp_path, monkeypatch):
+    left = [at(1, 0.01)]
+
+    def put(*_, **__):
+        if not left:
+            raise WorkbenchError("the server failed 9 of 16 requests")
+        return left.pop()
+
+    monkeypatch.setattr("workbench.benchmark.bench.put", put)
+    with StreamingServer() as server:
+        panel = BenchPanel(server.url, plan=plan, concurrency=[1, 2], out=tmp_path / "kept")
+        panel.start()
+        with pytest.raises(WorkbenchError, match="failed 9 of 16"):
+            panel.wait(30)
+    until(lambda: panel.state["status"] == "failed")
+    assert [row["load"] for row in panel.rows] == ["1 at a time"]
+    assert panel.state["kept"] == f"What was measured until then is shown, and kept in {tmp_path / 'kept'}."
+    assert panel.state["table"] is False
+    assert rows.read(tmp_path / "kept") == [at(1, 0.01)]
+    assert len((tmp_path / "kept" / rows.TABLE).read_text().splitlines()) == 2
+
+
 def test_a_key_is_never_shown():
     with StreamingServer(lambda _: "500", key="geheim") as server:
         panel = BenchPanel(server.url, workload=wb.Workload(8, 4))
@@ -170,7 +192,7 @@ def test_what_was_measured_is_shown_beside_the_plan(plan):
     assert panel.state["table"] is False
     until(lambda: panel.chart)
     assert panel.chart == f"anywidget:{panel._chart.model_id}"
-    measured = [trace for trace in panel._chart.data if trace.mode == "lines+markers"]
+    measured = [trace for trace in panel._chart.data if trace.customdata is not None]
     assert [list(trace.y) for trace in measured] == [[0.03, 0.06], [0.004, 0.5], [64.0, 64.0]]
     assert measured[1].marker.symbol[1] == "diamond"  # outside
     assert figure([{**first, "plan": {}, "tpot": None}]).data

@@ -83,6 +83,7 @@ def test_loads_are_put_on_shown_beside_the_plan_and_learned_from(served, server,
         assert rate > 0
     expect(table).to_contain_text("★")
     expect(page.get_by_text("The service level is held by every load")).to_be_visible()
+    expect(page.get_by_text("The largest load within the service level is 4 at a time")).to_be_visible()
     expect(page.get_by_text(re.compile(r"\d+ of 12 planned figures lies? inside"))).to_be_visible()
     page.get_by_text("Plan and measurement in words").click()
     expect(page.get_by_text(re.compile(r"^TPOT at 4 at a time: planned .* measured .* interval"))).to_be_visible()

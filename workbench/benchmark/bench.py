@@ -90,15 +90,15 @@ class Benchmark:
         said = []
         if self.ended:
             said.append(f"The sweep ended: {self.ended}.")
-        if self.ended and self.within is not None:
-            held = "within the service level" if self.slo else "by throughput"
-            rate = f"{self.within.output_tokens_per_s:,.1f} output tokens/s"
-            said.append(f"The largest load {held} is {self.within.level.label}: {rate}.")
         elif self.slo is not None and not self.ok:
             broken = next(each for each in self.results if each.breaks(self.slo))
             said.append(f"The service level is not held: at {broken.level.label}, {broken.breaks(self.slo)}.")
         elif self.slo is not None:
             said.append("The service level is held by every load that was asked for.")
+        if self.within is not None and (self.ended or self.slo is not None):
+            held = "within the service level" if self.slo else "by throughput"
+            rate = f"{self.within.output_tokens_per_s:,.1f} output tokens/s"
+            said.append(f"The largest load {held} is {self.within.level.label}: {rate}.")
         return tuple(said)
 
     @property
@@ -247,8 +247,8 @@ def bench(
     slo : ServiceLevel, optional
         What is asked of the server; its percentile is 50, 90, 95 or 99.
     out : str or Path, optional
-        Folder that the results are added to: a JSON file each and ``serving_latency.csv``, which ``workbench validate
-        latency`` and ``workbench calibrate latency`` read.
+        Folder that each result is added to as it is measured: a JSON file each and ``serving_latency.csv``, which
+        ``workbench validate latency`` and ``workbench calibrate latency`` read.
     plan : Plan, optional
         What a running server was started by; it says model, engine and card, and stands beside what is measured.
     requests, warmups : int, optional
@@ -310,15 +310,21 @@ def bench(
             api_key = api_key if api_key is not None else server._api_key
         load = workload or (plan.workload if plan is not None else None) or Workload()
         loads = levels(load, **asked, warmups=warmups, seed=seed)  # type: ignore[arg-type,unused-ignore]
+        table, folder = None, Path(out).expanduser() if out is not None else None
+        named = dict([configuration(plan)]) if plan is not None else {}
+        configurations = {name: fields for name, fields in named.items() if fields is not None}
+
+        def measured(result: LoadResult) -> None:
+            nonlocal table
+            if folder is not None:  # at once: what was measured outlives a later load that fails
+                table = rows.keep([result], folder, configurations)
+            if on_result is not None:
+                on_result(result)
+
         found = measure(
             url, loads, server=server, plan=plan, slo=slo, sweep=sweep, model=model, tokenizer_folder=tokenizer,
-            api_key=api_key, time_limit=time_limit, tell=tell, on_result=on_result, cancel=cancel,
+            api_key=api_key, time_limit=time_limit, tell=tell, on_result=measured, cancel=cancel,
         )  # fmt: skip
-    table = folder = None
-    if out is not None:
-        folder = Path(out).expanduser()
-        named = dict([configuration(plan)]) if plan is not None else {}
-        table = rows.keep(found.results, folder, {name: fields for name, fields in named.items() if fields is not None})
     planned = tuple(each for result in found.results for each in beside(plan, result)) if plan is not None else ()
     return Benchmark(
         found.results, slo, largest(found.results, slo), found.ended if sweep else "", planned, folder, table

@@ -237,7 +237,7 @@ class BenchPanel(Panel):
         given = {**self._arguments(), "plan": self._compared, "api_key": self._key}
         if not self.choice["url"]:
             given |= self._options
-        self.found, self._work = None, _Work("running", plan=given["plan"], slo=given.get("slo"))
+        self.found, self._work = None, _Work("running", (), given["plan"], given.get("slo"), given.get("out", ""))
         self.set_trait("correction", {})
         threading.Thread(target=self._measure, args=(self._work, source, given), daemon=True, name="benchmark").start()
         self._follow()
@@ -312,7 +312,7 @@ class BenchPanel(Panel):
                     "remarks": list(found.remarks) if found is not None else [],
                     "agreement": agreement(figures) if found is not None else "",
                     "planned": [figure.sentence for figure in figures],
-                    "kept": found.kept if found is not None else "",
+                    "kept": found.kept if found is not None else work.kept if work.error else "",
                     "table": found is not None and found.table is not None,
                 },
             )
@@ -369,10 +369,18 @@ class _Work:
         results: Sequence[tuple[LoadResult, tuple[Planned, ...]]] = (),
         plan: Plan | None = None,
         slo: ServiceLevel | None = None,
+        out: str = "",
     ) -> None:
-        self.status, self.results, self.plan, self.slo = status, list(results), plan, slo
+        self.status, self.results, self.plan, self.slo, self.out = status, list(results), plan, slo, out
         self.progress, self.error = Progress(None, "beginning"), ""
         self.cancel, self.over = threading.Event(), threading.Event()
+
+    @property
+    def kept(self) -> str:
+        """Where the loads are that were measured before the end came too early, in words; empty without any."""
+        if not self.results:
+            return ""
+        return f"What was measured until then is shown{f', and kept in {self.out}' if self.out else ''}."
 
 
 def _plan_of(source: Any) -> Plan | None:

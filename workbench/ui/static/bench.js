@@ -149,8 +149,8 @@ function panel(root, model, context) {
     cancel.hidden = bar.hidden = !running();
     if (s.progress) bar.show(s.progress);
     failure.hidden = !s.error;
-    const measured = model.get("rows").length;
-    failure.textContent = s.error ? `${s.error}${measured ? " What was measured until then is shown; no file keeps it." : ""}` : "";
+    failure.textContent = s.error ?? "";
+    failure.classList.toggle("wb-ended", s.status === "cancelled"); // as it was asked for
     empty.hidden = Boolean(s.status);
     conclusions.replaceChildren(...(s.conclusions ?? []).map((line) => h("p", {}, line)));
     items(remarks, s.remarks ?? []);
