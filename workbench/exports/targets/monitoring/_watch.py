@@ -125,7 +125,7 @@ def usd(subject: Subject, window: str = "1h") -> str:
     price, tokens = subject.plan.usd_per_hour, subject.server.series.generation_tokens
     if price is None or not tokens:
         return ""
-    said = f"sum(rate({of(tokens, subject)}[{window}])) * 3600 / 1e6"
+    said = f"sum(rate({of(tokens, subject)}[{window}])) * 0.0036"  # millions an hour
     return f"{price.value:.4g} * count({of('up', subject)} == 1) / ({said})"
 
 
