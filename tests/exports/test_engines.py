@@ -119,6 +119,11 @@ def test_a_hub_model_is_fetched_to_the_callers_own_place(programs: Path) -> None
     assert "HF_HUB_OFFLINE" not in variables
 
 
+def test_one_process_does_not_run_replicas_side_by_side() -> None:
+    assert "vllm/offline.py" in texts(made("vllm", ["vllm"]))
+    assert "vllm/offline.py" not in texts(made("vllm", ["vllm"], data_parallel_size=2))
+
+
 def test_a_plan_for_a_processor_keeps_its_own_cache(programs: Path) -> None:
     plan = wb.plan("builtin", "cpu", max_model_len=512, kv_cache_memory_bytes=2**28)
     bundle = export(plan, ["vllm"], model_path="/srv/m")

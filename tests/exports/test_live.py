@@ -168,13 +168,17 @@ def test_the_script_of_vllm_starts_and_clients_ask_it(tmp_path: Path, port: int)
     )
     folder, url = tmp_path / "bundle", f"http://127.0.0.1:{port}"
     export(plan, ["vllm", "client"], folder, port=port, name="built-in")
-    variables = engine.environ({"VLLM_API_KEY": KEY, "VLLM_CPU_KVCACHE_SPACE": "40"})
-    with running(folder / "vllm/serve.sh", variables, url, "/health"):
+    variables = engine.environ({"VLLM_API_KEY": KEY})
+    with running(folder / "vllm/serve.sh", {**variables, "VLLM_CPU_KVCACHE_SPACE": "40"}, url, "/health"):
         assert complete(url, None, "built-in").status_code == 401
         answer = complete(url, KEY, "built-in")
         assert answer.status_code == 200
         assert answer.json()["choices"][0]["text"].strip()
         clients_answer(folder, url)
+    script = [str(engine.python), str(folder / "vllm/offline.py")]
+    ran = subprocess.run(script, env=variables, capture_output=True, text=True, timeout=LONG, cwd=folder)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert ran.stdout.strip()
 
 
 @pytest.mark.environment

@@ -22,8 +22,12 @@ def of_command(words: Sequence[str], version: str) -> Check:
 def of_options(options: Mapping[str, Any], version: str) -> Check:
     """Options as a configuration file has them; a model by its name or as ``model``."""
     words: list[str] = []
+    negative = schema.schema(version or None).negative
     for name, value in options.items():
-        words += [] if value is False else [f"--{name}"] if value is True else [f"--{name}", *_texts(value)]
+        if isinstance(value, bool):
+            words += [f"--{name}"] if value else [f"--no-{name}"] if f"--no-{name}" in negative else []
+        else:
+            words += [f"--{name}", *_texts(value)]
     return of_command(words, version)
 
 

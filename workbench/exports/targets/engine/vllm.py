@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -63,29 +63,51 @@ def files(subject: Subject) -> list[File]:
     words, version = subject.words, subject.plan.engine_version
     # Where it is set, it overrides the plan's cache (vLLM's platforms/cpu.py).
     own = ["unset VLLM_CPU_KVCACHE_SPACE  # it would override the cache below"] if subject.on_cpu else []
-    written = {"model": words[2], **options(words), "host": "127.0.0.1", "port": subject.wishes.port}
-    keywords = "".join(f"    {name}={value!r},\n" for name, value in arguments(words).items())
-    python = (
-        '"""Answers a batch of prompts in this process, with the plan\'s settings; no server."""\n\n'
-        f"from vllm import LLM, SamplingParams\n\nllm = LLM(\n{keywords})\n"
-        'for answer in llm.generate(["Hello, my name is"], SamplingParams(max_tokens=32)):\n'
-        "    print(answer.outputs[0].text)\n"
-    )
-    return [
+    # As JSON in one line, which older releases read too, not as a mapping.
+    plain = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in options(words).items()}
+    written = {"model": words[2], **plain, "host": "127.0.0.1", "port": subject.wishes.port}
+    found = [
         replace(start(subject, own), kind="vllm-shell", language="shell", version=version),
         File("vllm/config.yaml", "vllm-yaml", as_yaml(written), language="yaml", version=version),
-        File("vllm/offline.py", "vllm-python", python, language="python", version=version),
     ]
+    if _in_one_process(subject):
+        text = _offline(arguments(words))
+        found.append(File("vllm/offline.py", "vllm-python", text, language="python", version=version))
+    return found
+
+
+def _in_one_process(subject: Subject) -> bool:
+    """Whether ``vllm.LLM`` runs it: data parallelism needs a launcher there."""
+    return subject.plan.deployment.data_parallel_size == 1
+
+
+def _offline(keywords: Mapping[str, Any]) -> str:
+    """Python that answers a batch; guarded, because workers import it again."""
+    lines = "".join(f"        {name}={value!r},\n" for name, value in keywords.items())
+    return (
+        '"""Answers a batch of prompts in this process, with the plan\'s settings; no server."""\n\n'
+        "from vllm import LLM, SamplingParams\n\n\n"
+        f"def main() -> None:\n    llm = LLM(\n{lines}    )\n"
+        '    for answer in llm.generate(["Hello, my name is"], SamplingParams(max_tokens=32)):\n'
+        "        print(answer.outputs[0].text)\n\n\n"
+        'if __name__ == "__main__":\n    main()\n'
+    )
 
 
 def steps(subject: Subject) -> list[str]:
     """Install, start, or the same by the file."""
-    return [
-        f"Install the release that was planned: `pip install vllm=={subject.plan.engine_version}`.",
+    version = subject.plan.engine_version
+    found = [
+        f"Install the build of vLLM {version} for processors: "
+        "https://docs.vllm.ai/en/stable/getting_started/installation/cpu.html."
+        if subject.on_cpu
+        else f"Install the release that was planned: `pip install vllm=={version}`.",
         *there(subject),
         run(subject)[:-1] + "; or `vllm serve --config vllm/config.yaml`, which says the same.",
-        "`vllm/offline.py` answers a batch of prompts with the same settings and no server.",
     ]
+    if _in_one_process(subject):
+        found.append("`vllm/offline.py` answers a batch of prompts with the same settings and no server.")
+    return found
 
 
 TARGET = Target(
