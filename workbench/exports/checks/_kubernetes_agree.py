@@ -70,9 +70,9 @@ def _alone(document: dict[str, Any]) -> Iterator[str]:
         yield f"its name {name!r} is no DNS name of at most 63 letters"
     if document["kind"] == "Secret" and (document.get("data") or document.get("stringData")):
         yield "a secret is written into the file"
-    if document["kind"] in _WORKLOADS and (selector := document["spec"].get("selector")):
-        if not _matches(selector["matchLabels"], document["spec"]["template"]):
-            yield "its selector does not match the labels of its own pods"
+    selector = document["spec"].get("selector") if document["kind"] in _WORKLOADS else None
+    if selector and not _matches(selector["matchLabels"], document["spec"]["template"]):
+        yield "its selector does not match the labels of its own pods"
     for pod in _pods(document):
         yield from _pod(pod["spec"])
 

@@ -27,7 +27,7 @@ def check(file: File) -> list[Check]:
         documents = list(yaml.safe_load_all(file.text))
     except yaml.YAMLError as error:
         return [Check("PyYAML", "fail", " ".join(str(error).split()))]
-    for document in documents:
+    for document in documents or [None]:
         if not isinstance(document, dict) or not all(document.get(k) for k in ("apiVersion", "kind", "metadata")):
             return [Check("Kubernetes", "fail", "a document is no object with apiVersion, kind and metadata")]
     wrong = _kubernetes_agree.disagreements(documents)

@@ -38,9 +38,9 @@ def values(subject: Subject) -> dict[str, Any]:
     port = subject.wishes.port
     probe = {"periodSeconds": _objects.PERIOD, "httpGet": {"path": subject.server.health, "port": port}}
     tries = math.ceil(subject.first_start_seconds / _objects.PERIOD)
-    security = {"seccompProfile": {"type": "RuntimeDefault"}}
+    security: dict[str, Any] = {"seccompProfile": {"type": "RuntimeDefault"}}
     if subject.user is not None:
-        security |= {"runAsUser": subject.user, "runAsGroup": 0, "fsGroup": 0}  # type: ignore[dict-item]
+        security |= {"runAsUser": subject.user, "runAsGroup": 0, "fsGroup": 0}
     return {
         "servingEngineSpec": {
             "runtimeClassName": "",
