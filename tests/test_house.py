@@ -57,6 +57,7 @@ ABOVE_THE_CORE = [
     "environments",
     "engines.vllm.collecting",  # asks a release of vLLM in an environment
     "jobs",
+    "cluster",
     "quality",
     "builtin",
     "quantizers",

@@ -14,8 +14,10 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -242,6 +244,17 @@ class Supervised:
             if end >= 0:
                 with contextlib.suppress(OSError):
                     os.close(end)
+
+
+def short_scratch() -> Path:
+    """Where one process's temporary files may lie; the path is short, as a socket's must be (107 bytes).
+
+    It is not made: give it to :class:`Supervised` as its `scratch`, so that there is none without somebody who
+    removes it.
+    """
+    usual = tempfile.gettempdir()
+    short = "/tmp" if len(usual) > 40 and Path("/tmp").is_dir() else usual
+    return Path(short) / f"workbench-{uuid.uuid4().hex[:12]}"
 
 
 def exit_text(code: int) -> str:

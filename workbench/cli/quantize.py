@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import Any
 
+from workbench.cli.clusters import add_cluster_arguments, cluster_from
 from workbench.cli.watching import result_of
 from workbench.errors import InvalidInput
 from workbench.quantities import show_bytes
@@ -60,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a task of lm-eval asked before and after (what_comes_next, a small one of our own; mmlu …); repeatable",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace the folder if it exists")
+    add_cluster_arguments(parser)
     parser.add_argument("--advise", action="store_true", help="say which method suits the model on --gpu, and why")
     parser.add_argument(
         "--floor", default="small", help="with --advise: none, unmeasurable, small (default) or any loss"
@@ -95,10 +97,14 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.evaluate_tokens is not None:
         options["evaluate_tokens"] = args.evaluate_tokens
+    on = cluster_from(args)
+    if on is not None and (len(words) > 1 or words == ["all"]):
+        raise InvalidInput("--on is for one method; start a command for each, and the cluster runs them side by side")
     if len(words) > 1 or words == ["all"]:
         return _side_by_side(args, words, options)
     chosen = Choice.parse(words[0])
-    job = quantize(args.model, chosen.method, args.out, **options, **{**chosen.parameters, **settings(args.set)})
+    parameters = {**chosen.parameters, **settings(args.set)}
+    job = quantize(args.model, chosen.method, args.out, on=on, **options, **parameters)
     result = result_of(job, "nothing will be left")
     if result is None:
         return 1

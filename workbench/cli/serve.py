@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from workbench.cli.arguments import add_deployment_arguments, deployment_fields
+from workbench.cli.clusters import add_cluster_arguments, cluster_from
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.planner import Plan
 from workbench.quantities import show_bytes, show_count
@@ -23,6 +24,7 @@ HELP = "start vLLM or transformers on a plan, a folder or a model, or llama.cpp 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     add_source_arguments(parser, "folder, GGUF file, model id, or builtin")
+    add_cluster_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object once it is ready")
 
 
@@ -56,7 +58,8 @@ def start(args: argparse.Namespace) -> Server:
     except ValueError as error:
         raise InvalidInput(f"--engine-arguments cannot be split into words: {error}") from error
     fields = deployment_fields(args)
-    return serve(source, port=args.port, checkpoint=args.checkpoint, arguments=words, **fields)
+    on = cluster_from(args)  # of those verbs that have it
+    return serve(source, port=args.port, checkpoint=args.checkpoint, arguments=words, on=on, **fields)
 
 
 def watch(server: Server, out: Any = None) -> None:

@@ -24,6 +24,7 @@ from workbench.quantizers.registry import Method, Parameter, find, methods
 
 if TYPE_CHECKING:
     from workbench.architecture import Model
+    from workbench.cluster import Cluster
     from workbench.jobs import Job
     from workbench.progress import Progress
     from workbench.quantizers.calibration import Given
@@ -48,6 +49,7 @@ def quantize(
     evaluate_tokens: int = EVALUATE_TOKENS,
     tasks: Sequence[str] = (),
     overwrite: bool = False,
+    on: str | Cluster | None = None,
     **parameters: Any,
 ) -> Job:
     """Quantise a model; returns at once.
@@ -81,6 +83,9 @@ def quantize(
         fetched (``download``).
     overwrite : bool
         Whether a folder that exists is replaced, at the very end.
+    on : str or Cluster, optional
+        A Ray cluster, ``"ray://HOST:10001"``: the work is done on one of its nodes that has the memory, and the result
+        comes to ``out`` here. See :mod:`workbench.cluster`.
     **parameters
         The library's own, see ``methods()[method].parameters``.
 
@@ -111,8 +116,10 @@ def quantize(
     >>> job.wait()["perplexity_after"]                                                  # doctest: +SKIP
     """
     from workbench import builtin, jobs
+    from workbench.cluster import place_of
 
     how = find(method)
+    place = place_of(on)
     values = how.check(parameters)
     if isinstance(evaluate_tokens, bool) or not isinstance(evaluate_tokens, int) or evaluate_tokens < 0:
         raise InvalidInput(f"evaluate_tokens is {evaluate_tokens!r}; a whole number of at least 0 is needed")
@@ -132,11 +139,13 @@ def quantize(
     notes: list[str] = []
 
     def verify(folder: Path) -> dict[str, Any]:
-        found = check(folder, how, values, target, gpu, given, evaluate_tokens=evaluate_tokens)
+        elsewhere = on is not None
+        found = check(folder, how, values, target, gpu, given, evaluate_tokens=evaluate_tokens, elsewhere=elsewhere)
         notes[:] = found.notes
         seconds = found.seconds.to_dict() if found.seconds else None
         estimated = {"bytes": found.bytes_after, "bits": found.bits, "seconds": seconds}
-        return {"source": str(folder), "notes": list(found.notes), "estimated": estimated}
+        needs = {"needs": {"memory": found.memory}} if elsewhere else {}
+        return {"source": str(folder), "notes": list(found.notes), "estimated": estimated, **needs}
 
     prepare: jobs.Prepare | None = None
     local = source_folder(model, revision)
@@ -168,6 +177,8 @@ def quantize(
         overwrite=overwrite,
         prepare=prepare,
         provenance=provenance,
+        place=place,
+        inputs=("source", "data"),
         variables={
             "HF_HUB_OFFLINE": "0" if download and given.remote else "1",  # the model itself lies in a folder by now
             "TOKENIZERS_PARALLELISM": "false",
@@ -186,8 +197,11 @@ def check(
     data: str | Path | Given | None = None,
     chat: bool = False,
     evaluate_tokens: int = EVALUATE_TOKENS,
+    elsewhere: bool = False,
 ) -> Preflight:
     """The preflight of :func:`quantize` alone: nothing is started or written.
+
+    With `elsewhere` another machine will do it: nothing is asked of this one but the disk for the result.
 
     Raises
     ------
@@ -202,7 +216,8 @@ def check(
     how = method if isinstance(method, Method) else find(method)
     values = how.check(parameters)
     given = data if isinstance(data, Given) else _given(how, values, data, chat)
-    found = preflight(read(folder), how, values, out, gpu, evaluate_tokens, own_text=given.source is not None)
+    own_text = given.source is not None
+    found = preflight(read(folder), how, values, out, gpu, evaluate_tokens, own_text=own_text, elsewhere=elsewhere)
     if given.conversations and not has_chat_template(folder):
         raise without_template(folder)
     return replace(found, notes=(*found.notes, *given.notes))

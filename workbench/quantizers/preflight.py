@@ -59,6 +59,7 @@ def preflight(
     gpu: str | None = None,
     evaluate_tokens: int = 0,
     own_text: bool = False,
+    elsewhere: bool = False,
 ) -> Preflight:
     """Check everything that can be known beforehand; every reason against it is in one message.
 
@@ -78,6 +79,8 @@ def preflight(
         Tokens that are measured before and after.
     own_text : bool
         Whether the calibration text is the user's.
+    elsewhere : bool
+        Whether another machine does it, whose memory and hardware are not asked here.
 
     Raises
     ------
@@ -88,7 +91,7 @@ def preflight(
     MissingPart
         If memory or disk are too small.
     """
-    if method.here is not None and (reason := method.here()):
+    if not elsewhere and method.here is not None and (reason := method.here()):
         raise MissingPart(f"{method.id} cannot run on this machine: {reason}")
     against = suits_model(source, method, parameters)
     if against:
@@ -107,7 +110,7 @@ def preflight(
     said = 4 * COMPARED * source.vocabulary  # the original's distributions, while the result is made
     disk = after + said + SPARE_DISK + (method.scratch(source, parameters) if method.scratch else 0)
     short = []
-    if memory > here.memory_available:
+    if not elsewhere and memory > here.memory_available:
         short.append(f"about {show_bytes(memory)} of memory, {show_bytes(here.memory_available)} are free")
     if disk > here.disk_free:
         short.append(f"{show_bytes(disk)} of disk, {show_bytes(here.disk_free)} are free at {here.disk_path}")

@@ -7,11 +7,8 @@ holds no reference to that object, so that a server nobody holds any more can be
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,13 +19,11 @@ from workbench.engines.causes import Failure, killed_for_memory
 from workbench.engines.starters import VLLM
 from workbench.engines.starting import Starter
 from workbench.engines.vllm.logs import MemoryReport
-from workbench.environments import Environment
 from workbench.errors import WorkbenchError
-from workbench.processes import Supervised
 from workbench.progress import Progress
 from workbench.serving import pace
 from workbench.serving.client import Client
-from workbench.serving.ports import HOST, Reservation
+from workbench.serving.place import Engine, Here, Place
 
 Status = Literal["starting", "ready", "failed", "stopped"]
 
@@ -59,6 +54,8 @@ class Order:
         As named by the user.
     fetch : callable, optional
         Makes the model's folder first, telling its progress; the folder then takes MODEL's place.
+    place : callable
+        Where it runs: a port that the user named, or None -> a :class:`workbench.serving.place.Place`.
     """
 
     command: tuple[str, ...]
@@ -68,16 +65,7 @@ class Order:
     port: int | None = None
     fetch: Callable[[Callable[[Progress], None]], Path] | None = None
     engine: Starter = VLLM
-
-
-def _scratch_folder() -> Path:
-    """Where one process's temporary files shall lie; the path is short, as a socket's must be (107 bytes).
-
-    The process's keeper makes the folder, so that there is none without somebody who removes it.
-    """
-    usual = tempfile.gettempdir()
-    short = "/tmp" if len(usual) > 40 and Path("/tmp").is_dir() else usual
-    return Path(short) / f"workbench-{uuid.uuid4().hex[:12]}"
+    place: Callable[[int | None], Place] = Here
 
 
 class _Stopped(Exception):
@@ -96,8 +84,7 @@ class Lifecycle:
         self.ready_seconds: float | None = None
         self.version: str | None = None
         self.said = MemoryReport()  # by the log and, once ready, by /metrics
-        self.pid: int | None = None
-        self.reservation = Reservation(order.port)  # a taken port is told at once, not a minute later
+        self.place = order.place(order.port)
         self._begin = time.monotonic()
         self._reader = order.engine.reader()
         self._read_to = 0
@@ -106,8 +93,7 @@ class Lifecycle:
         self._stage, self._stage_began = "starting", self._begin
         self._took: dict[str, float] = {}
         self._rest: tuple[float, float] | None = None  # what the log's last progress bar left, and when it said so
-        self._process: Supervised | None = None
-        self._scratch: Path | None = None
+        self._process: Engine | None = None
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._observers: list[Callable[[], None]] = []
@@ -116,7 +102,11 @@ class Lifecycle:
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.reservation.port}"
+        return self.place.url
+
+    @property
+    def pid(self) -> int | None:
+        return self.place.pid
 
     # --- seen from outside --------------------------------------------------------------------------------------
 
@@ -157,14 +147,12 @@ class Lifecycle:
                 folder = str(self.order.fetch(self._preparing))
                 command = (*self.order.command[:2], folder, *self.order.command[3:])
                 self.order = replace(self.order, command=command, offline=True, fetch=None)
-            environment = environments.ensure(self.order.environment, self._preparing, self._stopping)
+            self.place.ready(self.order, self._preparing, self._stopping)
             for left in reversed(range(_PORTS_TO_TRY)):
-                failure = self._start_and_watch(environment)
+                failure = self._start_and_watch()
                 # Somebody took the port between our look and the engine's: with no port named, take another.
                 if failure.kind != "port_busy" or self.order.port is not None or not left:
                     break
-                self.reservation.release()
-                self.reservation = Reservation()
             self._fail(failure)
         except (_Stopped, environments.BuildCancelled):
             pass
@@ -177,24 +165,18 @@ class Lifecycle:
         finally:
             if self._process is not None and self._process.poll() is None:
                 self._process.terminate(_HASTE)
-            self._sweep()
-            self.reservation.release()
+            self.place.close()
             if self._stopping.is_set():
                 self._settle("stopped")
-
-    def _sweep(self) -> None:
-        """Remove what the last process left in its own temporary folder."""
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
-        self._scratch = None
 
     def _preparing(self, progress: Progress) -> None:
         if self._stopping.is_set():
             raise _Stopped
+        self._begin = self._stage_began = time.monotonic()  # the start itself is yet to come
         detail = " · ".join(part for part in (progress.stage, progress.detail) if part)
         self._say(Progress(0.0, self.order.engine.stages["environment"], detail, progress.seconds_left))
 
-    def _start_and_watch(self, environment: Environment) -> Failure:
+    def _start_and_watch(self) -> Failure:
         """Start once and stay until it ends; why it ended."""
         if self._stopping.is_set():
             raise _Stopped
@@ -205,19 +187,7 @@ class Lifecycle:
         self._stage, self._took, self._rest = "starting", {}, None
         self._pace = pace.like(engine.title, self.order.command, tuple(engine.stages))
         self._tell_stage()
-        self._sweep()
-        self._scratch = _scratch_folder()
-        # vLLM leaves its sockets where it is killed: they go with this folder, which dies with us.
-        places = {"TMPDIR": str(self._scratch), "VLLM_RPC_BASE_PATH": str(self._scratch)}
-        self._process = Supervised(
-            engine.command(self.order.command, environment.python, HOST, self.reservation.port),
-            env=engine.environment(
-                environment.environ(), offline=self.order.offline, more={**places, **self.order.variables}
-            ),
-            log=self.log_path,
-            scratch=self._scratch,
-        )
-        self.pid = self._process.pid
+        self._process = self.place.start(self.order, self.log_path, self._preparing)
         asked = 0.0
         with Client(self.url, timeout=10.0) as client:
             while (code := self._process.poll()) is None:
@@ -226,27 +196,30 @@ class Lifecycle:
                 self._read_log()
                 now = time.monotonic()
                 if self.status == "starting" and now - asked >= _ASK and client.healthy():
-                    self._ready(client, environment)
+                    self._ready(client)
                 asked = now if now - asked >= _ASK else asked
                 self._stopping.wait(_LOOK if self.status == "starting" else _IDLE)
         if self._stopping.is_set():
             raise _Stopped
         self._read_log()
-        failure = engine.failure(self.lines(), code)
+        if self.place.lost:
+            failure = Failure("place_lost", "", self.place.lost, engine.title)
+        else:
+            failure = engine.failure(self.lines(), code)
         if self._process.memory_ran_out:
             failure = killed_for_memory(failure)
         if self.status == "ready":
             failure = replace(failure, advice=f"{engine.title} died while it was serving. {failure.advice}")
         return failure
 
-    def _ready(self, client: Client, environment: Environment) -> None:
+    def _ready(self, client: Client) -> None:
         self.ready_seconds = time.monotonic() - self._begin
-        self.version = environment.versions().get(self.order.engine.distribution)
+        self.place.answered()
+        self.version = self.place.versions.get(self.order.engine.distribution)
         with contextlib.suppress(WorkbenchError):
             self.version = client.version()
         with contextlib.suppress(WorkbenchError):
             self.said = client.metrics().memory().filled_from(self._reader.report())
-        self.reservation.release()  # the engine holds the port now
         self._enter(None)
         pace.keep(self.order.engine.title, self.order.command, self._took)
         self.progress = Progress(1.0, self.order.engine.stages["ready"])

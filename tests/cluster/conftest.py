@@ -1,0 +1,188 @@
+"""A Ray cluster of two nodes on this machine, each with an address, resources and temporary files of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from workbench import environments
+from workbench.cluster import Cluster
+from workbench.processes import Supervised
+
+STORE = 100_000_000  # bytes of each node's object store
+#: Below it the nodes see nothing of this machine's files, as nodes of a real cluster do without a shared disk.
+HIDDEN = "hidden"
+
+
+def until(condition: Callable[[], object], seconds: float = 60.0) -> object:
+    """What a condition gives once it gives anything."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"did not happen within {seconds} s")
+
+
+def free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
+def _mount(folder: Path) -> list[str]:
+    """Words before a command that let it see an empty folder there; none where the system does not allow that."""
+    for own in ([], ["--user", "--map-root-user"]):
+        words = ["unshare", *own, "--mount", "--propagation", "private", "sh", "-c"]
+        try:
+            subprocess.run([*words, f"mount -t tmpfs none {shlex.quote(str(folder))}"], check=True, capture_output=True)
+        except (OSError, subprocess.SubprocessError):
+            continue
+        return [*words, f'mount -t tmpfs none {shlex.quote(str(folder))} && exec "$0" "$@"']
+    return []
+
+
+class Nodes:
+    """The nodes, and what is left of them.
+
+    Attributes
+    ----------
+    folder : Path
+        Everything of theirs lies below it; its path is short, as Ray's sockets must be.
+    hidden : Path
+        A folder that they do not see, whatever this machine puts there.
+    mark : str
+        In the environment of every process of theirs.
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="wbray", dir="/tmp"))
+        self.hidden = self.folder / HIDDEN
+        self.hidden.mkdir()
+        self.cache = self.folder / "cache"
+        self.cache.mkdir()
+        # The environments of this machine are the nodes'; whatever else they cache is their own.
+        (self.cache / "environments").symlink_to(environments.cache_root() / "environments")
+        self.mark = uuid.uuid4().hex
+        self.head, self.port, self.client = "127.0.0.2", free_port("127.0.0.2"), free_port("127.0.0.2")
+        self.ray = environments.ensure("ray")
+        self.hides = _mount(self.hidden)
+        self.members: dict[str, Supervised] = {}
+
+    @property
+    def address(self) -> str:
+        """For Ray Client."""
+        return f"ray://{self.head}:{self.client}"
+
+    @property
+    def direct(self) -> str:
+        """For a node of the cluster, which this machine is."""
+        return f"{self.head}:{self.port}"
+
+    def start(self, name: str, host: str, *more: str, **resources: float) -> None:
+        place = self.folder / name
+        place.mkdir()
+        ray = [str(self.ray.python.with_name("ray")), "start", "--block", "--disable-usage-stats", "--num-cpus=1"]
+        ray += [f"--node-ip-address={host}", f"--object-store-memory={STORE}", f"--temp-dir={place}", *more]
+        ray += [f"--resources={json.dumps({name: 1, **resources})}"]
+        own = {"WORKBENCH_CACHE": str(self.cache), "MARK": self.mark, **EXTRA}
+        log = self.folder / f"{name}.log"
+        self.members[name] = Supervised([*self.hides, *ray], env=self.ray.environ(own), log=log)
+
+    def await_node(self, *names: str) -> None:
+        until(lambda: set(names) <= {name for node in self.look()["nodes"] for name in node["resources"]}, 90)
+
+    def look(self) -> dict:
+        return Cluster(self.direct).look()
+
+    def kill(self, name: str) -> None:
+        """End a node as a crash does: nobody is asked, and what it ran has no parent any more."""
+        leader = psutil.Process(self.members[name].pid)
+        for process in [leader, *leader.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                if process.name() == "raylet":
+                    process.kill()
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """Living processes of the nodes; only those with one of these words in their command, if any are given."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("MARK") == self.mark and process.status() != psutil.STATUS_ZOMBIE:
+                    line = " ".join(process.cmdline())
+                    if not words or any(word in line for word in words):
+                        found.append(process)
+        return found
+
+    def left(self) -> list[str]:
+        """What nodes keep of work that is over: folders, and processes that workers or engines are."""
+        place = self.cache / "cluster"
+        return [str(path) for path in place.iterdir()] + self.running() if place.exists() else self.running()
+
+    def running(self) -> list[str]:
+        """Processes that workers or engines are, or keep."""
+        found = self.processes("working_dir_files", "stub_engine", "vllm")
+        return [f"{process.pid} {' '.join(process.cmdline())[:200]}" for process in found if process.is_running()]
+
+    def clean(self, seconds: float = 30.0) -> None:
+        """Wait until nothing of any work is left."""
+        with contextlib.suppress(AssertionError):
+            until(lambda: not self.left(), seconds)
+        assert self.left() == []
+
+    def stop(self) -> None:
+        for member in self.members.values():
+            member.terminate(0)
+        until(lambda: not self.processes(), 30)
+        shutil.rmtree(self.folder)
+
+
+#: For the environment of every node; a test module may add to it before the nodes start.
+EXTRA: dict[str, str] = {"PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", "")}
+
+
+@pytest.fixture(scope="session")
+def nodes() -> Iterator[Nodes]:
+    """Two nodes with one CPU each: "left", which is the head, and "right"."""
+    made = Nodes()
+    try:
+        ports = [f"--port={made.port}", f"--ray-client-server-port={made.client}"]
+        none = ["--include-dashboard=false", f"--dashboard-port={free_port('127.0.0.1')}"]
+        made.start("left", made.head, "--head", *ports, *none)
+        made.start("right", "127.0.0.3", f"--address={made.direct}")
+        until(lambda: _listens(made.head, made.client), 90)
+        made.await_node("right")
+        yield made
+    finally:
+        made.stop()
+
+
+def _listens(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection((host, port), 1).close()
+        return True
+    return False
+
+
+@pytest.fixture
+def unseen(nodes: Nodes) -> Iterator[Path]:
+    """A folder of this machine that the nodes do not see."""
+    if not nodes.hides:
+        pytest.skip("this system gives no namespace in which a folder could be hidden")
+    place = nodes.hidden / uuid.uuid4().hex
+    place.mkdir()
+    yield place
+    shutil.rmtree(place)

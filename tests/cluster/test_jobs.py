@@ -1,0 +1,208 @@
+"""Jobs on a cluster: side by side, with their files brought there and back, whole or not at all, whoever dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from workbench import jobs
+from workbench.cluster import Cluster
+from workbench.errors import MissingPart
+from workbench.jobs import JobCancelled, JobFailed
+
+WORKER = """
+import os, subprocess, sys, time
+from pathlib import Path
+from workbench.errors import InvalidInput
+
+def work(request, worker):
+    print("hello from", request.get("name"), flush=True)
+    if request.get("child"):
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "stub_engine"], start_new_session=True)
+    found = {}
+    if source := request.get("source"):
+        place = Path(source)
+        files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.is_file())
+        found = {p.name: p.read_text() for p in files}
+    (worker.out / "inner").mkdir()
+    (worker.out / "inner" / "weights.bin").write_bytes(b"w" * request.get("bytes", 1000))
+    (worker.out / "empty").touch()
+    if request.get("refuse"):
+        raise InvalidInput("group_size must divide 256; take 128.")
+    began = time.time()
+    for step in range(request.get("steps", 1)):
+        worker.progress(step / request.get("steps", 1), "counting", f"step {step}")
+        time.sleep(0.2)
+    return {
+        "found": found, "source": source, "hint": os.environ.get("HINT"), "began": began, "ended": time.time(),
+        "threads": os.environ.get("OMP_NUM_THREADS"), "ray": [name for name in os.environ if name.startswith("RAY_")],
+    }
+"""
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Path:
+    file = tmp_path / "my_worker.py"
+    file.write_text(WORKER)
+    return file
+
+
+@pytest.fixture
+def start(nodes, worker, tmp_path):
+    """Start a stub job on one of the nodes."""
+
+    def begin(out: Path | None = None, on: Cluster | None = None, **request):
+        place = on or Cluster(nodes.direct)
+        name = str(request.get("name", "stub"))
+        target = out or tmp_path / name
+        return jobs.start(name, worker, request, None, target, place=place, inputs=("source",), variables={"HINT": "h"})
+
+    return begin
+
+
+def until(condition, seconds: float = 60.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"did not happen within {seconds} s")
+
+
+def counting(job) -> bool:
+    assert job.status in ("queued", "running"), job.error
+    return job.progress.stage == "counting"
+
+
+def beside(out: Path) -> list[str]:
+    return sorted(path.name for path in out.parent.iterdir())
+
+
+def test_two_run_side_by_side_where_what_they_need_is(nodes, start, tmp_path):
+    places = {name: Cluster(nodes.direct, resources={name: 1}) for name in ("left", "right")}
+    # Long enough to overlap however long each driver takes to come up: both wait for a file.
+    both = [start(name=name, on=place, steps=15) for name, place in places.items()]
+    results = [job.wait(90) for job in both]
+    assert max(r["began"] for r in results) < min(r["ended"] for r in results)
+    for job, host in zip(both, ("127.0.0.2", "127.0.0.3"), strict=True):
+        made = json.loads((job.out / "workbench.json").read_text())
+        assert made["node"]["address"] == host
+        assert made["result"] == job.result
+        assert made["environment"]["python"] == sys.version.split()[0]
+        assert (job.out / "inner" / "weights.bin").read_bytes() == b"w" * 1000
+        assert (job.out / "empty").read_bytes() == b""
+        assert job.log().splitlines()[-1] == f"hello from {job.name}"
+        assert (job.result["hint"], job.result["threads"], job.result["ray"]) == ("h", "1", [])
+    assert {"left", "right"} <= set(beside(tmp_path / "left"))
+    assert not [name for name in beside(tmp_path / "left") if name.startswith(".")]
+    nodes.clean()
+
+
+def test_files_travel_where_the_node_does_not_see_them(nodes, start, unseen):
+    source = unseen / "model"
+    (source / "deep").mkdir(parents=True)
+    (source / "config.json").write_text("{}")
+    (source / "deep" / "text.txt").write_text("x" * 9_000_000)  # more than two pieces
+    (source / "none.txt").write_text("")
+    (unseen / "elsewhere.txt").write_text("linked")
+    (source / "link.txt").symlink_to(unseen / "elsewhere.txt")
+    job = start(unseen / "made", Cluster(nodes.address), source=str(source), bytes=9_500_000)
+    stages = []
+    job.observe(lambda j: stages.append(j.progress.stage))
+    result = job.wait(90)
+    expected = {"config.json": "{}", "text.txt": "x" * 9_000_000, "none.txt": "", "link.txt": "linked"}
+    assert result["found"] == expected
+    assert result["source"] != str(source)
+    assert (unseen / "made" / "inner" / "weights.bin").read_bytes() == b"w" * 9_500_000
+    assert {"connecting", "sending model", "counting"} <= set(stages)
+    assert any(stage.startswith("fetching from 127.0.0.") for stage in stages)
+    assert beside(unseen / "made") == ["elsewhere.txt", "made", "model"]
+    nodes.clean()
+
+
+def test_a_workers_own_words_come_back(nodes, start, tmp_path):
+    job = start(refuse=True)
+    with pytest.raises(JobFailed, match=r"^stub failed: group_size must divide 256; take 128\. Log: "):
+        job.wait(90)
+    assert beside(tmp_path / "x") == ["my_worker.py"]
+    nodes.clean()
+
+
+def test_cancelled_it_leaves_nothing_anywhere(nodes, start, tmp_path):
+    job = start(steps=3000, child=True)
+    until(lambda: counting(job))
+    assert nodes.processes("stub_engine")
+    job.cancel()
+    with pytest.raises(JobCancelled):
+        job.wait(60)
+    assert beside(tmp_path / "x") == ["my_worker.py"]
+    nodes.clean(10)
+
+
+def test_killed_with_its_driver_it_ends_on_the_node(nodes, start):
+    job = start(steps=3000, child=True)
+    until(lambda: counting(job))
+    driver = next(p for p in psutil.Process().children(recursive=True) if "workbench.cluster.driver" in p.cmdline())
+    os.kill(driver.pid, signal.SIGKILL)
+    with pytest.raises(JobFailed, match="SIGKILL"):
+        job.wait(60)
+    nodes.clean()
+
+
+def test_a_node_that_dies_is_told_and_the_work_done_on_another(nodes, start, tmp_path):
+    for name, host in (("doomed", "127.0.0.4"), ("spare", "127.0.0.5")):
+        nodes.start(name, host, f"--address={nodes.direct}", either=1)
+    nodes.await_node("doomed", "spare")
+    job = start(on=Cluster(nodes.direct, resources={"either": 0.5}), steps=500, child=True)
+    seen = []
+    job.observe(lambda j: seen.append((j.progress.stage, j.progress.detail)))
+
+    def lose() -> str:
+        """Kill the node that the worker is on, once it works; its address."""
+        until(lambda: counting(job))
+        host = [detail for stage, detail in seen if stage == "starting"][-1].removeprefix("on ")
+        nodes.kill("doomed" if host == "127.0.0.4" else "spare")
+        return host
+
+    first = lose()
+    until(lambda: any(stage == "starting again" for stage, _ in seen))
+    until(lambda: [stage for stage, _ in seen].count("starting") == 3)  # the job's own, and one on each node
+    second = lose()
+    with pytest.raises(JobFailed, match=rf"node {second} was lost: .*; it was tried 2 times and nothing was kept"):
+        job.wait(90)
+    assert {first, second} == {"127.0.0.4", "127.0.0.5"}
+    assert f"node {first} was lost" in job.log()
+    assert beside(tmp_path / "x") == ["my_worker.py"]
+    until(lambda: not nodes.running(), 20)  # folders are swept by the next work on that machine, as after a power cut
+    for name in ("doomed", "spare"):
+        nodes.members.pop(name).terminate(1)
+
+
+def test_what_no_node_has_is_refused_and_what_another_holds_is_waited_for(nodes, start):
+    job = start(on=Cluster(nodes.direct, cpus=3, gpus=1))
+    with pytest.raises(JobFailed, match=r"needs 3 CPUs and 1 GPU of one node, and no node has .*; they have 1 CPU"):
+        job.wait(60)
+    first = start(name="first", on=Cluster(nodes.direct, resources={"right": 1}), steps=3000)
+    until(lambda: counting(first))
+    second = start(name="second", on=Cluster(nodes.direct, resources={"right": 0.5}))
+    until(lambda: second.progress.stage == "waiting" and "0.5 of right" in second.progress.detail)
+    first.cancel()
+    assert second.wait(60)["found"] == {}
+    nodes.clean()
+
+
+def test_no_cluster_is_told_at_once(nodes, worker, tmp_path):
+    began = time.monotonic()
+    job = jobs.start("stub", worker, {}, None, tmp_path / "x", place=Cluster("ray://127.0.0.2:9"))
+    with pytest.raises(JobFailed, match=r"no Ray cluster answers at ray://127\.0\.0\.2:9 \(Connection refused\)"):
+        job.wait(30)
+    assert time.monotonic() - began < 10
+    with pytest.raises(MissingPart, match="no Ray cluster answers"):
+        Cluster("ray://127.0.0.2:9").look()
