@@ -365,6 +365,30 @@ def test_figures_are_the_plans(plan: wb.Plan) -> None:
     assert drawn["Tokens a second"] == speed.output_tokens_per_s.value
 
 
+@pytest.mark.parametrize("engine", WATCHED)
+def test_the_operators_objects_say_the_same(engine: str) -> None:
+    """The same rules, on the job that the operator makes of the Service: it is called like it."""
+    plan = planned(engine)
+    made = export(plan, ["prometheus", "prometheus-operator", "kubernetes-deployment"])
+    rules = next(yaml.safe_load(file.text) for file in made.files if file.kind == "prometheus-rules")
+    monitor, objects = yaml.safe_load_all(made.by_target["prometheus-operator"][0].text)
+    assert objects["spec"] == rules
+    services = [one for file in made.by_target["kubernetes-deployment"] if file.kind == "kubernetes"
+                for one in yaml.safe_load_all(file.text) if one["kind"] == "Service"]  # fmt: skip
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    found = [one for one in services if wanted <= one["metadata"]["labels"].items()]
+    assert [one["metadata"]["name"] for one in found] == [NAME]
+    assert monitor["spec"]["endpoints"][0]["port"] in {port["name"] for port in found[0]["spec"]["ports"]}
+    assert ("authorization" in monitor["spec"]["endpoints"][0]) == server(engine).metrics_key
+
+
+def test_hostile_names_do_not_enter(plan: wb.Plan) -> None:
+    """PromQL, Go's templates, Grafana's variables and Vector's language would each take some of it for their own."""
+    path = "/srv/a{{ $value }}\"} or up # ${datasource} \\1 '"
+    for file in export(plan, ["monitoring"], model_path=path).files:
+        assert file.path in ("README.md", "plan.json") or "/srv" not in file.text
+
+
 def test_endless_times_are_refused() -> None:
     flood = wb.plan("Qwen/Qwen3-8B", "L40S", max_model_len=8192, workload=wb.Workload(request_rate=1000.0))
     for target in ("prometheus", "grafana"):
