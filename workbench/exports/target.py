@@ -39,6 +39,8 @@ class Target:
         Its folder, set by the registry.
     source : str
         Where its format is documented.
+    starts : bool
+        Whether it starts the engine by its line, which must then say the whole plan.
     several : bool
         Whether it holds the plans beside this one too.
     """
@@ -52,6 +54,7 @@ class Target:
     without: Mapping[str, str]
     obstacle: Callable[[Subject], str | None] = _nothing
     group: str = ""
+    starts: bool = True
     several: bool = False
 
     @property
@@ -63,7 +66,8 @@ class Target:
         """Why this subject cannot be written; None if it can."""
         if subject.wishes.beside and not self.several:
             return "beside: it holds one model"
-        return self.without.get(subject.engine) or self.obstacle(subject)
+        line = subject.unsaid if self.starts else None
+        return self.without.get(subject.engine) or line or self.obstacle(subject)
 
 
 def only(*engines: str, because: str) -> dict[str, str]:

@@ -39,5 +39,6 @@ TARGET = Target(
     files=files,
     steps=steps,
     source="https://curl.se/docs/manpage.html",
+    starts=False,
     without={},
 )

@@ -32,5 +32,6 @@ TARGET = Target(
     files=files,
     steps=steps,
     source="https://huggingface.co/docs/huggingface_hub/package_reference/inference_client",
+    starts=False,
     without={},
 )

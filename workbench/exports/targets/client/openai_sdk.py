@@ -26,5 +26,6 @@ TARGET = Target(
     files=files,
     steps=steps,
     source="https://github.com/openai/openai-python#streaming-responses",
+    starts=False,
     without={},
 )
