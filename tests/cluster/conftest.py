@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -76,6 +76,14 @@ class Nodes:
         self.cache.mkdir()
         # The environments of this machine are the nodes'; whatever else they cache is their own.
         (self.cache / "environments").symlink_to(environments.cache_root() / "environments")
+        # A Python that is a vLLM of sorts (see stub_engine), for the environment that no node needs here.
+        self.stub = self.folder / "python"
+        stub = Path(__file__).parents[1] / "stub_engine.py"
+        self.stub.write_text(
+            '#!/bin/sh\nif [ "$2" = vllm.entrypoints.cli.main ]; then shift 3; set -- '
+            f'{shlex.quote(str(stub))} "$@"; fi\nexec {shlex.quote(sys.executable)} "$@"\n'
+        )
+        self.stub.chmod(0o755)
         self.mark = uuid.uuid4().hex
         self.head, self.port, self.client = "127.0.0.2", free_port("127.0.0.2"), free_port("127.0.0.2")
         self.ray = environments.ensure("ray")
@@ -98,7 +106,7 @@ class Nodes:
         ray = [str(self.ray.python.with_name("ray")), "start", "--block", "--disable-usage-stats", "--num-cpus=1"]
         ray += [f"--node-ip-address={host}", f"--object-store-memory={STORE}", f"--temp-dir={place}", *more]
         ray += [f"--resources={json.dumps({name: 1, **resources})}"]
-        own = {"WORKBENCH_CACHE": str(self.cache), "MARK": self.mark, **EXTRA}
+        own = {"WORKBENCH_CACHE": str(self.cache), "MARK": self.mark, "WORKBENCH_GPTQMODEL_PYTHON": str(self.stub)}
         log = self.folder / f"{name}.log"
         self.members[name] = Supervised([*self.hides, *ray], env=self.ray.environ(own), log=log)
 
@@ -148,10 +156,6 @@ class Nodes:
             member.terminate(0)
         until(lambda: not self.processes(), 30)
         shutil.rmtree(self.folder)
-
-
-#: For the environment of every node; a test module may add to it before the nodes start.
-EXTRA: dict[str, str] = {"PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", "")}
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,124 @@
+"""Real quantisers and a real vLLM on the nodes: the same result as here, and nothing lost or half-written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+
+import pytest
+
+import workbench as wb
+from workbench import builtin, headers
+from workbench.cli import main
+from workbench.cluster import Cluster
+from workbench.jobs import JobCancelled, JobFailed
+
+FEW = {"num_calibration_samples": 16, "max_seq_length": 128}
+
+
+def until(condition, seconds: float = 60.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"did not happen within {seconds} s")
+
+
+def only(nodes, name: str) -> Cluster:
+    return Cluster(nodes.direct, resources={name: 1})
+
+
+@pytest.mark.environment
+def test_a_quantisation_from_the_command_line(nodes, tmp_path, capsys):
+    builtin.ensure()
+    out = tmp_path / "made"
+    words = ["quantize", "builtin", "--method", "w4a16_rtn", "--evaluate-tokens", "0", "--out", str(out), "--json"]
+    assert main([*words, "--on", nodes.direct, "--needs", "right=1", "--needs", "cpus=1"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    made = json.loads((out / "workbench.json").read_text())
+    assert made["node"]["address"] == "127.0.0.3"
+    assert made["environment"]["versions"]["torch"]
+    assert made["request"]["needs"]["memory"] > 2**30
+    assert result["out"] == str(out)
+    assert result["bytes_after"] == headers.read(out).bytes < result["bytes_before"]
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    nodes.clean()
+
+
+@pytest.mark.soak
+@pytest.mark.environment
+def test_two_at_once_one_cancelled_one_whose_node_dies(nodes, unseen, tmp_path):
+    source = unseen / "model"
+    shutil.copytree(builtin.ensure(), source)
+    began = time.monotonic()
+    both = [
+        wb.quantize(source, "gptq", unseen / "gptq", evaluate_tokens=0, on=only(nodes, "left"), **FEW),
+        wb.quantize(source, "fp8_dynamic", unseen / "fp8", evaluate_tokens=0, on=only(nodes, "right")),
+    ]
+    spans = {}
+    for job in both:
+        job.observe(lambda j: spans.setdefault(j.name, {}).setdefault(j.progress.stage, time.monotonic() - began))
+    results = [job.wait(600) for job in both]
+    assert [r["method"] for r in results] == ["gptq", "fp8_dynamic"]
+    for job in both:  # quantised at the same time, and brought here, which the nodes do not see
+        assert headers.read(job.out).bytes == job.result["bytes_after"]
+        assert (job.out / "tokenizer.json").read_bytes() == (source / "tokenizer.json").read_bytes()
+        print(job.name, job.seconds, spans[job.name])
+    first, second = (spans[job.name] for job in both)
+    assert max(first["quantising"], second["quantising"]) < min(first["done"], second["done"])
+
+    job = wb.quantize(source, "gptq", unseen / "cancelled", evaluate_tokens=0, on=nodes.address, **FEW)
+    until(lambda: job.progress.stage == "quantising", 120)
+    asked = time.monotonic()
+    job.cancel()
+    with pytest.raises(JobCancelled):
+        job.wait(60)
+    print("cancelled within", time.monotonic() - asked)
+    assert sorted(path.name for path in unseen.iterdir()) == ["fp8", "gptq", "model"]
+    nodes.clean(10)
+
+    for name, host in (("doomed", "127.0.0.4"), ("spare", "127.0.0.5")):
+        nodes.start(name, host, f"--address={nodes.direct}", either=1)
+    nodes.await_node("doomed", "spare")
+    on = Cluster(nodes.direct, resources={"either": 1})
+    job = wb.quantize(source, "gptq", tmp_path / "retried", evaluate_tokens=0, on=on, **FEW)
+    hosts = []
+    job.observe(lambda j: hosts.append(j.progress.detail) if j.progress.stage == "starting" else None)
+    until(lambda: job.progress.stage == "quantising", 120)
+    host = hosts[-1].removeprefix("on ")
+    nodes.kill("doomed" if host == "127.0.0.4" else "spare")
+    result = job.wait(600)
+    made = json.loads((tmp_path / "retried" / "workbench.json").read_text())
+    assert {host, made["node"]["address"]} == {"127.0.0.4", "127.0.0.5"}
+    assert headers.read(tmp_path / "retried").bytes == result["bytes_after"]
+    assert f"node {host} was lost" in job.log()
+
+    once = Cluster(nodes.direct, resources={"either": 1}, retries=0)
+    job = wb.quantize(source, "gptq", tmp_path / "lost", evaluate_tokens=0, on=once, **FEW)
+    until(lambda: job.progress.stage == "quantising", 120)
+    nodes.kill("spare" if host == "127.0.0.4" else "doomed")
+    with pytest.raises(JobFailed, match=r"was lost: .* and nothing was kept"):
+        job.wait(120)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["retried"]
+    until(lambda: not nodes.running(), 30)
+    for name in ("doomed", "spare"):
+        nodes.members.pop(name).terminate(1)
+
+
+@pytest.mark.soak
+@pytest.mark.environment
+def test_a_real_vllm_passes_the_smoke_test(nodes, unseen):
+    source = unseen / "model"
+    shutil.copytree(builtin.ensure(), source)
+    plan = wb.plan(source, gpu="cpu", max_model_len=1000, kv_cache_memory_bytes=2**28, enforce_eager=True)
+    with wb.serve(plan, on=only(nodes, "right")) as server:
+        server.wait_ready(400)
+        assert server.url.startswith("http://127.0.0.3:")
+        assert server.version
+        assert server.report.kv_cache_tokens
+        smoke = server.smoke()
+        assert smoke.ok, str(smoke)
+        print(server.url, server.ready_seconds, smoke)
+    nodes.clean()

@@ -1,0 +1,122 @@
+"""Servers on a cluster: at their node's address, with their log here, gone with their owner."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import workbench as wb
+from workbench.cluster import Cluster
+from workbench.errors import InvalidInput, WorkbenchError
+from workbench.serving.elsewhere import Elsewhere
+from workbench.serving.lifecycle import Order
+from workbench.serving.server import Server
+
+TESTS = Path(__file__).parents[1]
+
+
+def until(condition, seconds: float = 60.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"did not happen within {seconds} s")
+
+
+def stub(on: Cluster, model: Path, *more: str, port: int | None = None) -> Order:
+    """A stand-in for vLLM (see stub_engine); the nodes' environment gptqmodel is where it lives (see conftest)."""
+    command = ("vllm", "serve", str(model), "--mark", f"mark-{uuid.uuid4().hex}", *more)
+    place = partial(Elsewhere, on, {"gpus": 0})
+    return Order(command=command, environment="gptqmodel", offline=True, port=port, place=place)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+def test_it_answers_at_its_nodes_address_and_goes_when_it_is_stopped(nodes, unseen):
+    folder = unseen / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    on = Cluster(nodes.direct, resources={"right": 0.5})
+    with Server(stub(on, folder)) as server:
+        assert (server.url, server.pid, server.attached) == ("", None, False)
+        server.wait_ready(90)
+        assert server.url.startswith("http://127.0.0.3:")
+        assert "Starting to load model stub" in server.log()
+        said = server.generate("hello").text
+        assert said.endswith("/in/0/model says hello")  # the model lies where it was sent
+        assert not said.startswith(str(unseen))
+        assert server.ready_seconds < 30
+        assert nodes.processes("stub_engine")
+    assert server.status == "stopped"
+    nodes.clean(10)
+
+
+def test_why_it_did_not_come_up_is_read_from_its_log_and_a_taken_port_is_told(nodes, model):
+    words = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."
+    server = Server(stub(Cluster(nodes.direct), model, "--fails", words))
+    with pytest.raises(WorkbenchError, match="The memory is not enough"):
+        server.wait_ready(90)
+    assert server.failure_kind == "oom_loading"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.3", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        server = Server(stub(Cluster(nodes.direct, resources={"right": 0.5}), model, port=port))
+        with pytest.raises(WorkbenchError, match=rf"port {port} of 127\.0\.0\.3 cannot be had"):
+            server.wait_ready(90)
+    nodes.clean()
+
+
+def test_what_keeps_it_dies_and_it_is_told_as_lost(nodes, model):
+    server = Server(stub(Cluster(nodes.direct), model)).wait_ready(90)
+    for process in nodes.processes("ray::Node"):
+        process.kill()
+    until(lambda: server.status == "failed")
+    assert server.failure_kind == "place_lost"
+    assert "died while it was serving" in server.error
+    assert "was lost" in server.error
+    until(lambda: not nodes.running())
+
+
+def test_its_owner_is_killed_and_it_goes(nodes, model):
+    code = (
+        f"import sys; sys.path[:0] = {[str(TESTS), str(TESTS.parent)]!r}\n"
+        "from cluster.test_serving import *\n"
+        f"server = Server(stub(Cluster({nodes.direct!r}), Path({str(model)!r}))).wait_ready(90)\n"
+        "print(server.url, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout.readline().startswith("http://127.0.0.")
+    assert nodes.processes("stub_engine")
+    os.kill(owner.pid, signal.SIGKILL)
+    owner.wait()
+    nodes.clean()
+
+
+def test_what_cannot_be_asked_is_refused_at_once(model):
+    with pytest.raises(InvalidInput, match="dashboard"):
+        wb.serve(model, on="http://head:8265")
+    with pytest.raises(InvalidInput, match="a running server keeps its own settings"):
+        wb.serve("http://127.0.0.1:1", on="ray://head")
+    with pytest.raises(InvalidInput, match="port is 99999"):
+        Server(stub(Cluster("ray://head"), model, port=99999))
+    server = Server(stub(Cluster("ray://127.0.0.2:9"), model))
+    with pytest.raises(WorkbenchError, match=r"no Ray cluster answers at ray://127\.0\.0\.2:9"):
+        server.wait_ready(30)
