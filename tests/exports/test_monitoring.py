@@ -208,6 +208,33 @@ def test_alerts_fire_for_their_fault_and_for_no_other(engine: str, tmp_path: Pat
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+def test_tokens_that_are_drafted_are_counted_one_by_one(tmp_path: Path) -> None:
+    """An output of three tokens takes longer than a token was planned to: that is the plan, not a fault."""
+    promtool = needs("promtool")
+    draft = {"method": "ngram", "num_speculative_tokens": 4, "prompt_lookup_max": 4}
+    plan = wb.plan("Qwen/Qwen3-8B", "L40S", max_model_len=8192, speculative_config=draft)
+    export(plan, ["prometheus"], tmp_path / "out")
+    subject = Subject(plan)
+    speed, itl = subject.speed, "vllm:inter_token_latency_seconds"
+    assert speed is not None
+    cases = []
+    for share, fires in ((0.95, []), (1.1, ["SlowTokens"])):
+        outputs, tokens = 100, 300
+        told = times(itl, outputs, tokens * speed.tpot.high * share, {"10": outputs})
+        series = {**healthy(subject), **told, "vllm:generation_tokens_total": f"0+{tokens}"}
+        cases.append({
+            "interval": "1m", "input_series": written(series, "a:1"),
+            "promql_expr_test": [{
+                "expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": f"{MINUTES - 1}m",
+                "exp_samples": [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in fires],
+            }],
+        })  # fmt: skip
+    home = tmp_path / "out" / "prometheus"
+    (home / "test.yml").write_text(yaml.safe_dump({"rule_files": ["rules.yml"], "tests": cases}))
+    ran = subprocess.run([promtool, "test", "rules", home / "test.yml"], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
 def test_one_replica_of_two(tmp_path: Path) -> None:
     """It alone is told of, after its start may be over."""
     promtool = needs("promtool")
