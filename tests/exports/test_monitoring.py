@@ -113,9 +113,6 @@ def times(name: str, count: float, total: float, bounds: dict[str, float]) -> di
     return {**buckets, f"{name}_count": f"0+{count:g}", f"{name}_sum": f"0+{total:.6g}"}
 
 
-Fault = Callable[[Subject], tuple[dict[str, str | None], set[str]]]
-
-
 def _slow(field: str, factor: float) -> Callable[[Subject], dict[str, str | None]]:
     def made(subject: Subject) -> dict[str, str | None]:
         name = getattr(subject.server.series, field)
@@ -181,9 +178,25 @@ def written(series: dict[str, str], instance: str) -> list[dict[str, str]]:
     return found
 
 
+def case(series: dict[str, str], fires: set[str], name: str = "") -> dict[str, object]:
+    """One of promtool's tests: under these series these alerts fire in the end, and no others."""
+    firing = [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in sorted(fires)]
+    asked = {"expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": f"{MINUTES - 1}m"}
+    return {
+        "name": name, "interval": "1m", "input_series": written(series, "a:1"),
+        "promql_expr_test": [{**asked, "exp_samples": firing}],
+    }  # fmt: skip
+
+
+def agrees(home: Path, cases: list[dict[str, object]]) -> None:
+    """Let promtool try the rules of a folder."""
+    (home / "test.yml").write_text(yaml.safe_dump({"rule_files": ["rules.yml"], "tests": cases}))
+    ran = subprocess.run([needs("promtool"), "test", "rules", home / "test.yml"], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
 @pytest.mark.parametrize("engine", WATCHED)
 def test_alerts_fire_for_their_fault_and_for_no_other(engine: str, tmp_path: Path) -> None:
-    promtool = needs("promtool")
     plan = planned(engine)
     export(plan, ["prometheus"], tmp_path / "out")
     subject = Subject(plan)
@@ -194,23 +207,13 @@ def test_alerts_fire_for_their_fault_and_for_no_other(engine: str, tmp_path: Pat
         fires = alerts & known if changes or not alerts else set()
         expected_somewhere |= fires
         series = {k: v for k, v in {**healthy(subject), **changes}.items() if v is not None}
-        cases.append({
-            "name": name, "interval": "1m", "input_series": written(series, "a:1"),
-            "promql_expr_test": [{
-                "expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": f"{MINUTES - 1}m",
-                "exp_samples": [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in sorted(fires)],
-            }],
-        })  # fmt: skip
+        cases.append(case(series, fires, name))
     assert expected_somewhere == known, "an alert that no test sees fire"
-    home = tmp_path / "out" / "prometheus"
-    (home / "test.yml").write_text(yaml.safe_dump({"rule_files": ["rules.yml"], "tests": cases}))
-    ran = subprocess.run([promtool, "test", "rules", home / "test.yml"], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    agrees(tmp_path / "out" / "prometheus", cases)
 
 
 def test_tokens_that_are_drafted_are_counted_one_by_one(tmp_path: Path) -> None:
     """An output of three tokens takes longer than a token was planned to: that is the plan, not a fault."""
-    promtool = needs("promtool")
     draft = {"method": "ngram", "num_speculative_tokens": 4, "prompt_lookup_max": 4}
     plan = wb.plan("Qwen/Qwen3-8B", "L40S", max_model_len=8192, speculative_config=draft)
     export(plan, ["prometheus"], tmp_path / "out")
@@ -218,26 +221,16 @@ def test_tokens_that_are_drafted_are_counted_one_by_one(tmp_path: Path) -> None:
     speed, itl = subject.speed, "vllm:inter_token_latency_seconds"
     assert speed is not None
     cases = []
-    for share, fires in ((0.95, []), (1.1, ["SlowTokens"])):
+    for share, fires in ((0.95, set()), (1.1, {"SlowTokens"})):
         outputs, tokens = 100, 300
         told = times(itl, outputs, tokens * speed.tpot.high * share, {"10": outputs})
         series = {**healthy(subject), **told, "vllm:generation_tokens_total": f"0+{tokens}"}
-        cases.append({
-            "interval": "1m", "input_series": written(series, "a:1"),
-            "promql_expr_test": [{
-                "expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": f"{MINUTES - 1}m",
-                "exp_samples": [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in fires],
-            }],
-        })  # fmt: skip
-    home = tmp_path / "out" / "prometheus"
-    (home / "test.yml").write_text(yaml.safe_dump({"rule_files": ["rules.yml"], "tests": cases}))
-    ran = subprocess.run([promtool, "test", "rules", home / "test.yml"], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+        cases.append(case(series, fires))
+    agrees(tmp_path / "out" / "prometheus", cases)
 
 
 def test_one_replica_of_two(tmp_path: Path) -> None:
     """It alone is told of, after its start may be over."""
-    promtool = needs("promtool")
     plan = planned()
     export(plan, ["prometheus"], tmp_path / "out", replicas=2)
     subject = Subject(plan)
@@ -252,10 +245,7 @@ def test_one_replica_of_two(tmp_path: Path) -> None:
             {"expr": firing, "eval_time": f"{told + 1}m", "exp_samples": [{"labels": labels, "value": 1}]},
         ],
     }]  # fmt: skip
-    home = tmp_path / "out" / "prometheus"
-    (home / "test.yml").write_text(yaml.safe_dump({"rule_files": ["rules.yml"], "tests": tests}))
-    ran = subprocess.run([promtool, "test", "rules", home / "test.yml"], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    agrees(tmp_path / "out" / "prometheus", tests)
 
 
 # --- a real Prometheus ------------------------------------------------------------------------------------------------

@@ -105,6 +105,24 @@ def mean(series: str, subject: Subject, window: str = WINDOW, by: str = "instanc
     return f"sum by ({by}) (rate({total}[{window}])) / sum by ({by}) (rate({count}[{window}]))"
 
 
+def per_token(subject: Subject, window: str = WINDOW, by: str = "instance") -> str:
+    """Mean time per output token; "" where it cannot be told.
+
+    vLLM observes the time between two outputs of a request, and one that drafts puts several tokens into an output
+    (github:vllm-project/vllm ``vllm/v1/metrics/stats.py`` ``update_from_output``): all that time is then divided by the
+    tokens counted.
+    """
+    series = subject.server.series
+    if not series.itl:
+        return ""
+    if not subject.plan.deployment.speculative_config:
+        return mean(series.itl, subject, window, by)
+    if not series.generation_tokens:
+        return ""
+    passed, tokens = of(f"{series.itl}_sum", subject), of(series.generation_tokens, subject)
+    return f"sum by ({by}) (rate({passed}[{window}])) / sum by ({by}) (rate({tokens}[{window}]))"
+
+
 def quantile(share: float, series: str, subject: Subject, window: str = WINDOW) -> str:
     """A histogram's quantile over all replicas, as fine as its buckets."""
     bucket = of(f"{series}_bucket", subject)
@@ -204,13 +222,14 @@ def _slow(subject: Subject, series: Metrics) -> Iterator[Alert]:
     speed = subject.speed
     if speed is None:
         return
-    for what, short, metric, planned in (
-        ("SlowFirstToken", "time to first token", series.ttft, speed.ttft),
-        ("SlowTokens", "time per output token", series.itl, speed.tpot),
+    first = mean(series.ttft, subject) if series.ttft else ""
+    for what, short, taken, planned in (
+        ("SlowFirstToken", "time to first token", first, speed.ttft),
+        ("SlowTokens", "time per output token", per_token(subject), speed.tpot),
     ):
-        if metric:
+        if taken:
             yield Alert(
-                what, f"{mean(metric, subject)} > {planned.high:.4g}", "10m", "warning",
+                what, f"{taken} > {planned.high:.4g}", "10m", "warning",
                 f"{subject.name}: {short} of {{{{ $labels.instance }}}} is above the plan's",
                 f"A mean of {{{{ $value | humanizeDuration }}}}; {_ms(planned.value)} were planned, at most "
                 f"{_ms(planned.high)}. More load than planned, or something is slower.",

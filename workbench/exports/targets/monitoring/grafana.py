@@ -106,15 +106,18 @@ def _panels(subject: Subject) -> Iterator[Panel]:
             "Cost of a million output tokens", "The replicas' list price over what they said in the last hour, in USD.",
             [(usd, "USD")], "currencyUSD", kind="stat",
         )  # fmt: skip
-    for title, metric, planned in (
-        ("Time to first token", series.ttft, speed.ttft if speed else None),
-        ("Time per output token", series.itl, speed.tpot if speed else None),
-        ("Latency of whole requests", series.latency, None),
-    ):
+    first = _watch.mean(series.ttft, subject, _TIMES, by="job") if series.ttft else ""
+    whole = _watch.mean(series.latency, subject, _TIMES, by="job") if series.latency else ""
+    bound = "The line is the plan's upper bound of the mean."
+    for title, about, metric, taken, planned in (
+        ("Time to first token", bound, series.ttft, first, speed.ttft if speed else None),
+        ("Time per output token", bound, series.itl, _watch.per_token(subject, _TIMES, by="job"),
+         speed.tpot if speed else None),
+        ("Latency of whole requests", "Of all lengths together.", series.latency, whole, None),
+    ):  # fmt: skip
         if metric:
             queries = [(_watch.quantile(q, metric, subject, _TIMES), f"P{round(100 * q)}") for q in (0.5, 0.95, 0.99)]
-            queries.append((_watch.mean(metric, subject, _TIMES, by="job"), "mean"))
-            about = "The line is the plan's upper bound of the mean." if planned else "Of all lengths together."
+            queries += [(taken, "mean")] if taken else []
             yield Panel(title, about, queries, "s", planned.high if planned else None)
     if series.generation_tokens:
         queries = [(rate(series.generation_tokens), "output")]
