@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
+import ssl
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -196,6 +198,35 @@ def test_no_engine_answers(kind: str, plan: wb.Plan, tmp_path: Path) -> None:
     assert said.status_code == 503
     assert "Retry-After" in said.headers
     assert "no engine answers" in said.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("kind", PROXIES)
+def test_a_replica_that_is_down_is_passed_over(kind: str, plan: wb.Plan, tmp_path: Path) -> None:
+    """The second of two, at the next port, does not run."""
+    needs(kind)
+    with Endpoint(limit=None) as model, front(kind, plan, model.url, tmp_path, KEY, replicas=2) as proxy:
+        alice = auth(proxy.keys["alice"])
+        codes = [httpx.post(f"{proxy.url}/v1/chat/completions", json=ASK, headers=alice).status_code for _ in range(8)]
+    assert set(codes) == {200}, codes
+
+
+@pytest.mark.parametrize("kind", PROXIES)
+def test_tls_as_the_comments_say(kind: str, plan: wb.Plan, tmp_path: Path) -> None:
+    needs(kind)
+    if (openssl := shutil.which("openssl")) is None:
+        pytest.skip("openssl is not installed here")
+    tls = tmp_path / "tls"
+    tls.mkdir()
+    names = ["-keyout", str(tls / "privkey.pem"), "-out", str(tls / "fullchain.pem"), "-subj", "/CN=llm.example.com"]
+    words = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", *names]
+    subprocess.run([*words, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    both = (tls / "fullchain.pem").read_text() + (tls / "privkey.pem").read_text()
+    (tls / "tls.pem").write_text(both)
+    trusted = ssl.create_default_context(cafile=str(tls / "fullchain.pem"))
+    with Endpoint(limit=None) as model, front(kind, plan, model.url, tmp_path / "x", KEY, certificate=tls) as proxy:
+        assert proxy.url.startswith("https")
+        said = httpx.get(f"{proxy.url}/v1/models", headers=auth(proxy.keys["alice"]), verify=trusted)
+    assert said.status_code == 200
 
 
 @pytest.mark.parametrize("kind", PROXIES)
