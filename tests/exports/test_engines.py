@@ -223,6 +223,16 @@ def test_attention_of_tensorrt_llm_is_divided_or_repeated() -> None:
         made("tensorrt-llm", ["tensorrt-llm"], kv_cache_dtype="int8")
 
 
+def test_sglangs_words_are_its_releases() -> None:
+    fields = {"enforce_eager": True, "data_parallel_size": 2}
+    new = made("sglang", ["sglang"], **fields).subject.words
+    assert new[new.index("--attn-dp-size") + 1] == "2"
+    assert {"--disable-prefill-cuda-graph", "--disable-decode-cuda-graph"} <= set(new)
+    assert not {"--dp-size", "--enable-dp-attention", "--disable-cuda-graph"} & set(new)
+    old = made("sglang", ["sglang"], engine_version="0.5.10", **fields).subject.words
+    assert {"--dp-size", "--enable-dp-attention", "--disable-cuda-graph"} <= set(old)
+
+
 def test_ollama_takes_context_layers_and_slots(programs: Path) -> None:
     fields = {"quantization": "q4_k_m", "max_num_seqs": 4, "kv_cache_dtype": "q8_0", "max_num_batched_tokens": 1024}
     bundle = made("llama.cpp", ["ollama"], {"port": 9001, "name": "mine"}, **fields)
