@@ -9,6 +9,7 @@ import shutil
 import ssl
 import subprocess
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from workbench.checklist import readiness
 from workbench.errors import InvalidInput
 from workbench.exports import export
 from workbench.exports.file import File
-from workbench.exports.registry import check
+from workbench.exports.registry import check, targets
+from workbench.exports.subject import Subject
 
 PROXIES = ("nginx", "haproxy")
 ASK = {"model": "good-model", "max_tokens": 4, "messages": [{"role": "user", "content": "a very private word"}]}
@@ -186,6 +188,46 @@ def test_tokens_come_one_by_one(kind: str, plan: wb.Plan, tmp_path: Path) -> Non
         server.shutdown()
         server.server_close()
     assert seen == [f"data: {number}" for number in range(20)]
+
+
+@pytest.mark.parametrize("engine", ["vllm", "tensorrt-llm"])
+@pytest.mark.parametrize("kind", PROXIES)
+def test_a_clients_key_ends_at_the_proxy(kind: str, engine: str, tmp_path: Path) -> None:
+    """The engine gets its own key, or none if it asks for none, and a number for each request."""
+    needs(kind)
+    got: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            got.append(dict(self.headers))
+            self.send_response(200)
+            self.end_headers()
+
+    plan = wb.plan("Qwen/Qwen3-8B", "L40S", max_model_len=8192, engine=engine)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        with front(kind, plan, f"http://127.0.0.1:{server.server_port}", tmp_path, KEY) as proxy:
+            for key in proxy.keys.values():
+                httpx.get(f"{proxy.url}/v1/models", headers=auth(key))
+    finally:
+        server.shutdown()
+        server.server_close()
+    asked = [{name.lower(): value for name, value in one.items()} for one in got]
+    asked = [one for one in asked if "x-request-id" in one]  # the others ask for its health
+    assert [one.get("authorization") for one in asked] == [f"Bearer {KEY}" if engine == "vllm" else None] * 2
+    assert len({one["x-request-id"] for one in asked}) == 2
+
+
+@pytest.mark.parametrize("kind", PROXIES)
+def test_an_engine_without_a_route_for_its_health(kind: str, plan: wb.Plan) -> None:
+    subject = Subject(plan)
+    subject.__dict__["server"] = replace(subject.server, health="")
+    file = next(file for file in targets()[kind].files(subject) if file.kind == kind)
+    assert not [one for one in check(file, programs=True) if one.outcome == "fail"]
 
 
 @pytest.mark.parametrize("kind", PROXIES)
