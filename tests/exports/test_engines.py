@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import workbench as wb
+from workbench import cli
 from workbench.engines.vllm.schema import schema
 from workbench.errors import InvalidInput
 from workbench.exports import export
@@ -325,6 +326,7 @@ def test_triton_places_replicas_and_models_on_their_own_gpus(programs: Path) -> 
         given = configs[step.model_name]
         assert set(step.input_map) <= {tensor.name for tensor in given.input}
         assert set(step.output_map) <= {tensor.name for tensor in given.output}
+    assert json.loads(texts(bundle)["plan-2.json"])["model"]
     engine = json.loads(texts(bundle)[f"triton/model_repository/{large}-1/1/model.json"])
     assert engine["tensor_parallel_size"] == 2
     [(_, words, _)] = run(bundle, "triton/serve.sh", programs)
@@ -382,3 +384,13 @@ def test_shellcheck_reads_every_script(engine: str) -> None:
     for file in scripts:
         said = {found.reader: found for found in check(file, programs=True)}
         assert said["shellcheck"].outcome == said["sh -n"].outcome == "pass", (file.path, said)
+
+
+def test_the_command_line_takes_plans_beside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    beside = tmp_path / "other.json"
+    beside.write_text(json.dumps(wb.plan("mistralai/Mistral-7B-Instruct-v0.3", "L40S", max_model_len=8192).to_dict()))
+    words = ["export", MODEL, "--gpu", "L40S", "--max-model-len", "8192", "--to", "triton"]
+    assert cli.main([*words, "--beside", str(beside), "--out", str(tmp_path / "x")]) == 0
+    assert (tmp_path / "x/triton/model_repository/mistral-7b-instruct-v0-3/1/model.json").is_file()
+    assert (tmp_path / "x/plan-2.json").is_file()
+    capsys.readouterr()

@@ -49,8 +49,11 @@ class Bundle:
     def files(self) -> list[File]:
         """All files, README.md and the plan first; a file that two targets share is there once."""
         found = {file.path: file for files in self.by_target.values() for file in files}
-        plan = json.dumps(self.subject.plan.to_dict(), indent=2) + "\n"
-        first = [File("README.md", "markdown", readme(self)), File("plan.json", "json", plan)]
+        plans = [self.subject.plan, *self.subject.wishes.beside]
+        first = [File("README.md", "markdown", readme(self))]
+        for number, plan in enumerate(plans, 1):
+            name = "plan.json" if number == 1 else f"plan-{number}.json"
+            first.append(File(name, "json", json.dumps(plan.to_dict(), indent=2) + "\n"))
         return [*first, *(found[path] for path in sorted(found))]
 
     def checks(self, *, programs: bool = False) -> dict[str, list[Check]]:
