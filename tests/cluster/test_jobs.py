@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from workbench import jobs
+from workbench.cli import main
 from workbench.cluster import Cluster
 from workbench.errors import MissingPart
 from workbench.jobs import JobCancelled, JobFailed
@@ -196,6 +197,17 @@ def test_what_no_node_has_is_refused_and_what_another_holds_is_waited_for(nodes,
     first.cancel()
     assert second.wait(60)["found"] == {}
     nodes.clean()
+
+
+def test_the_doctor_tells_of_the_one_that_is_named(nodes, monkeypatch, capsys):
+    monkeypatch.setenv("RAY_ADDRESS", nodes.direct)
+    assert main(["doctor"]) == 0
+    words = capsys.readouterr().out
+    assert f"Ray cluster at {nodes.direct}" in words
+    assert "  127.0.0.3       1 CPU, " in words
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.2:8265")
+    assert main(["doctor", "--json"]) == 0
+    assert "address of a dashboard" in json.loads(capsys.readouterr().out)["cluster"]["error"]
 
 
 def test_no_cluster_is_told_at_once(nodes, worker, tmp_path):

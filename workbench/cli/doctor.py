@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import textwrap
@@ -11,9 +12,12 @@ import time
 from typing import Any
 
 from workbench import environments, machine
+from workbench.cluster import Cluster
+from workbench.cluster.cluster import ENVIRONMENT
+from workbench.cluster.needs import in_words
 from workbench.environments import Environment
 from workbench.environments.build import folder_bytes
-from workbench.errors import MissingPart
+from workbench.errors import MissingPart, WorkbenchError
 from workbench.progress import Progress
 from workbench.quantities import show_bytes
 
@@ -88,7 +92,8 @@ def examine() -> dict[str, Any]:
     dict
         ``machine`` (see :meth:`workbench.machine.Machine.to_dict`), ``cache`` (``path``, ``disk_free`` and the
         size of each folder but the environments), ``serving`` (the environment that serves models here),
-        ``environments`` and ``outdated`` (lists).
+        ``environments`` and ``outdated`` (lists), ``cluster`` (what the one at ``RAY_ADDRESS`` has, or ``error``; None
+        where no such variable is set).
     """
     root = environments.cache_root()
     here = machine.describe(root)
@@ -112,7 +117,20 @@ def examine() -> dict[str, Any]:
             }
             for o in environments.outdated()
         ],
+        "cluster": _cluster(os.environ.get("RAY_ADDRESS", "")),
     }
+
+
+def _cluster(address: str) -> dict[str, Any] | None:
+    """What a Ray cluster has; nothing is built to ask it."""
+    if not address:
+        return None
+    try:
+        if not environments.get(ENVIRONMENT).built:
+            raise MissingPart(f"build what can ask it: workbench doctor --build {ENVIRONMENT}")
+        return {"address": address, **Cluster(address).look(15.0)}
+    except WorkbenchError as error:
+        return {"address": address, "error": str(error)}
 
 
 def _facts(environment: Environment) -> dict[str, Any]:
@@ -157,6 +175,14 @@ def text(facts: dict[str, Any]) -> str:
         lines.append(f"Missing: {names}. They are built when first needed, or now with")
         lines.append(f"  workbench doctor --build {names}")
         lines.append(f"which takes some minutes, the network, and up to {show_bytes(need)} of disk.")
+    if cluster := facts["cluster"]:
+        lines += ["", f"Ray cluster at {cluster['address']}, which RAY_ADDRESS names"]
+        for node in cluster.get("nodes", []):
+            have = {name: node["resources"].get(name, 0) for name in ("CPU", "GPU", "memory")}
+            lines.append(f"  {node['address']:<15} {in_words(have)}")
+        lines.append(
+            f"  {cluster['error']}" if "error" in cluster else "  Jobs and servers run there with --on ADDRESS."
+        )
     if facts["cache"]["folders"]:
         sizes = ", ".join(f"{name} {show_bytes(size)}" for name, size in facts["cache"]["folders"].items())
         lines.append(f"Also cached: {sizes}.")
