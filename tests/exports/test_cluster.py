@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from workbench.exports import export
 from workbench.exports.bundle import Bundle
 from workbench.exports.checks import kubernetes
 from workbench.exports.file import File
+from workbench.exports.registry import check
 from workbench.exports.subject import Subject
 
 LARGE = "deepseek-ai/DeepSeek-V3"
@@ -170,6 +172,32 @@ def test_the_scripts_for_ray_in_a_real_shell(plan: wb.Plan, tmp_path: Path, path
     never = subprocess.run([folder / "head.sh"], env=environment, capture_output=True, text=True, check=False)
     assert never.returncode == 1
     assert "fewer than 16 GPUs" in never.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("leaderworkerset", "cluster/leaderworkerset/server.yaml"),
+        ("ray", "cluster/ray/head.sh"),
+        ("kuberay", "cluster/kuberay/rayservice.yaml"),
+        ("kubernetes-deployment", "kubernetes/server.yaml"),
+        ("production-stack", "kubernetes/production-stack/values.yaml"),
+        ("compose", "docker/compose/compose.yaml"),
+        ("dockerfile", "docker/image/Dockerfile"),
+    ],
+)
+def test_options_that_the_release_does_not_take_are_seen_wherever_they_stand(target: str, path: str) -> None:
+    cards = {"pipeline_parallel_size": 2} if target in ("leaderworkerset", "ray", "kuberay") else {}
+    plan = wb.plan(LARGE, "H200 SXM", tensor_parallel_size=8, max_model_len=8192, engine_version="0.29.0", **cards)
+    file = next(file for file in export(plan, [target]).files if file.path == path)
+
+    def said(text: str) -> set[str]:
+        found = check(replace(file, text=text))
+        return {one.outcome for one in found if one.reader.startswith("options of vLLM")}
+
+    assert said(file.text) == {"pass"}
+    # vLLM has no swap space since 0.18.
+    assert said(file.text.replace("max-model-len", "swap-space").replace("max_model_len", "swap_space")) == {"fail"}
 
 
 def test_pods_of_other_projects_are_read_by_kubernetes_own_schema(plan: wb.Plan) -> None:

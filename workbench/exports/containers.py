@@ -44,6 +44,11 @@ def _card(subject: Subject) -> str | None:
     return None
 
 
+def vllm(subject: Subject) -> str:
+    """Release of vLLM whose options the arguments are; "" for another engine, or an image that may hold any."""
+    return subject.plan.engine_version if subject.engine == "vllm" and not subject.wishes.image else ""
+
+
 def health(subject: Subject) -> list[str]:
     """Whether the server answers, asked within its container; every engine's own image has curl."""
     return ["curl", "--fail", "--silent", "--output", "/dev/null", _url(subject)]

@@ -93,6 +93,17 @@ def _ray(spec: dict[str, Any]) -> str:
     return ""
 
 
+def keywords(document: dict[str, Any]) -> list[list[str]]:
+    """Names of the engine's keywords in each model of a sound RayService."""
+    import yaml
+
+    if document["kind"] != "RayService" or wrong(document):
+        return []
+    applications = yaml.safe_load(document["spec"]["serveConfigV2"])["applications"]
+    models = [model for one in applications for model in one.get("args", {}).get("llm_configs", [])]
+    return [list(model.get("engine_kwargs", {})) for model in models]
+
+
 def _workers(spec: dict[str, Any]) -> str:
     template = spec["leaderWorkerTemplate"]
     if not isinstance(template.get("size"), int) or "workerTemplate" not in template:

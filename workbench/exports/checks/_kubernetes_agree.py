@@ -53,6 +53,15 @@ def references(text: str) -> list[str]:
     return found
 
 
+def handed(text: str) -> str:
+    """An argument as the container gets it, with 0 for what a variable holds.
+
+    >>> handed("a$$(B) $(C)")
+    'a$(B) 0'
+    """
+    return re.sub(r"\$\$|\$\([^)]*\)", lambda found: "$" if found[0] == "$$" else "0", text)
+
+
 def disagreements(documents: list[dict[str, Any]]) -> list[str]:
     """What is wrong, a sentence each."""
     wrong: list[str] = []
@@ -73,11 +82,12 @@ def _alone(document: dict[str, Any]) -> Iterator[str]:
     selector = document["spec"].get("selector") if document["kind"] in _WORKLOADS else None
     if selector and not _matches(selector["matchLabels"], document["spec"]["template"]):
         yield "its selector does not match the labels of its own pods"
-    for pod in _pods(document):
+    for pod in pods(document):
         yield from _pod(pod["spec"])
 
 
-def _pods(document: dict[str, Any]) -> list[dict[str, Any]]:
+def pods(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Pods that an object is, or makes."""
     if document["kind"] == "Pod":
         return [document]
     if document["kind"] in _WORKLOADS:
@@ -140,7 +150,7 @@ def _together(documents: list[dict[str, Any]]) -> Iterator[str]:
     def names(kind: str) -> set[str]:
         return {d["metadata"]["name"] for d in documents if d["kind"] == kind}
 
-    templates = [pod for d in documents if d["kind"] != "Pod" for pod in _pods(d)]
+    templates = [pod for d in documents if d["kind"] != "Pod" for pod in pods(d)]
     for document in documents:
         kind, spec = document["kind"], document.get("spec", {})
         named = f"{kind} {document['metadata'].get('name', '')}"
@@ -163,7 +173,7 @@ def _together(documents: list[dict[str, Any]]) -> Iterator[str]:
             for path in (p for rule in spec["rules"] for p in rule["http"]["paths"]):
                 if path["backend"]["service"]["name"] not in names("Service"):
                     yield f"{named}: there is no Service {path['backend']['service']['name']}"
-        for pod in _pods(document):
+        for pod in pods(document):
             for volume in pod["spec"].get("volumes", []):
                 claim = volume.get("persistentVolumeClaim", {}).get("claimName")
                 if claim and names("PersistentVolumeClaim") and claim not in names("PersistentVolumeClaim"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from workbench.exports.checks import _programs
+from workbench.exports.checks import _programs, _vllm
 from workbench.exports.file import Check, File
 
 KIND = "compose"
@@ -24,7 +24,17 @@ def check(file: File) -> list[Check]:
         PyCompose.from_yaml(file.text).to_spec()
     except ValueError as error:
         return [Check("compose-spec", "fail", " ".join(str(error).split())[:400])]
-    return [Check("compose-spec", "pass"), _secrets(file)]
+    return [Check("compose-spec", "pass"), _secrets(file), *_starts(file)]
+
+
+def _starts(file: File) -> list[Check]:
+    """Whether vLLM of that release takes the command."""
+    import yaml
+
+    if not file.version:
+        return []
+    services = yaml.safe_load(file.text)["services"].values()
+    return [_vllm.of_command([word.replace("$$", "$") for word in one["command"]], file.version) for one in services]
 
 
 def _secrets(file: File) -> Check:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from workbench.exports.checks import _programs
+from workbench.exports.checks import _programs, _vllm
 from workbench.exports.containers import is_image
 from workbench.exports.file import Check, File
 
@@ -30,7 +30,10 @@ def check(file: File) -> list[Check]:
     held = io.BytesIO(file.text.encode())
     parsed = [(one["instruction"], one["value"]) for one in DockerfileParser(fileobj=held).structure]
     wrong = list(_wrong(parsed))
-    return [Check("dockerfile-parse and our own rules", "fail" if wrong else "pass", "; ".join(wrong))]
+    read = Check("dockerfile-parse and our own rules", "fail" if wrong else "pass", "; ".join(wrong))
+    if wrong or not file.version:
+        return [read]
+    return [read, _vllm.of_command(json.loads(dict(parsed)["CMD"]), file.version)]
 
 
 def _wrong(parsed: list[tuple[str, str]]) -> Iterator[str]:

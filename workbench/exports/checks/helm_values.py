@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench.exports.checks import _kubernetes_agree
+from workbench.exports.checks import _kubernetes_agree, _vllm
 from workbench.exports.file import Check, File
 
 KIND = "helm-values"
@@ -41,7 +41,20 @@ def check(file: File) -> list[Check]:
         wrong = f"cannot be read: {' '.join(str(error).split())}"
     if wrong:
         return [Check(_READER, "fail", wrong)]
-    return [Check(_READER, "unchecked", "no package has the chart's schema")]
+    return [Check(_READER, "unchecked", "no package has the chart's schema"), *_starts(found, file.version)]
+
+
+def _starts(values: dict[str, Any], release: str) -> list[Check]:
+    """Whether vLLM of that release takes what the chart makes of the values."""
+    if not release:
+        return []
+    lines = []
+    for model in values["servingEngineSpec"]["modelSpec"]:
+        settings = model["vllmConfig"]
+        words = [model["modelURL"], *settings["extraArgs"]]
+        made = ["--tensor-parallel-size", str(settings["tensorParallelSize"])]
+        lines.append([*map(_kubernetes_agree.handed, words), *made])
+    return [_vllm.of_command(words, release) for words in lines]
 
 
 def _wrong(values: dict[str, Any]) -> str:

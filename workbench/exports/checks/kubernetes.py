@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from workbench.exports.checks import _custom, _kubernetes_agree, _programs
+from workbench.exports.checks import _custom, _kubernetes_agree, _programs, _vllm
 from workbench.exports.file import Check, File
 
 KIND = "kubernetes"
@@ -32,7 +32,17 @@ def check(file: File) -> list[Check]:
             return [Check("Kubernetes", "fail", "a document is no object with apiVersion, kind and metadata")]
     wrong = _kubernetes_agree.disagreements(documents)
     agree = Check("objects agree (our own)", "fail" if wrong else "pass", "; ".join(wrong))
-    return [*_schemas(documents), *_customs(documents), agree]
+    return [*_schemas(documents), *_customs(documents), agree, *_starts(documents, file.version)]
+
+
+def _starts(documents: list[dict[str, Any]], release: str) -> list[Check]:
+    """Whether vLLM of that release takes the arguments, as Kubernetes hands them over."""
+    if not release:
+        return []
+    containers = [c for d in documents for pod in _kubernetes_agree.pods(d) for c in pod["spec"]["containers"]]
+    lines = [c["args"] for c in containers if c["name"] in ("server", "worker")]
+    found = [_vllm.of_command([_kubernetes_agree.handed(word) for word in words], release) for words in lines]
+    return [*found, *(_vllm.of_keywords(names, release) for d in documents for names in _custom.keywords(d))]
 
 
 def ask(file: File) -> list[Check]:

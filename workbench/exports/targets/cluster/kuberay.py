@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.datafiles import read_rows
-from workbench.exports.containers import is_image
+from workbench.exports.containers import is_image, vllm
 from workbench.exports.file import File
 from workbench.exports.subject import Subject
 from workbench.exports.target import Target, only
@@ -35,7 +35,7 @@ def files(subject: Subject) -> list[File]:
     """The objects, and the scripts beside them."""
     documents = [_objects.volume_claim(subject), service(subject)]
     return [
-        File(f"{_FOLDER}/rayservice.yaml", "kubernetes", as_yaml(*documents), language="yaml"),
+        File(f"{_FOLDER}/rayservice.yaml", "kubernetes", as_yaml(*documents), "yaml", version=vllm(subject)),
         *(_steps.secret(subject, _FOLDER) if subject.token else []),
         *_steps.filling(subject, _FOLDER),
     ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from workbench.exports.containers import vllm
 from workbench.exports.file import File
 from workbench.exports.subject import Subject
 from workbench.exports.target import Target, only
@@ -29,7 +30,7 @@ def files(subject: Subject) -> list[File]:
         _objects.volume_claim(subject), groups(subject), _objects.service(subject), network_policy(subject)
     ]  # fmt: skip
     return [
-        File(f"{_FOLDER}/server.yaml", "kubernetes", as_yaml(*documents), language="yaml"),
+        File(f"{_FOLDER}/server.yaml", "kubernetes", as_yaml(*documents), "yaml", version=vllm(subject)),
         *_steps.secret(subject, _FOLDER),
         *_steps.filling(subject, _FOLDER),
     ]

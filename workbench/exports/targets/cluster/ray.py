@@ -21,8 +21,9 @@ _FOLDER = "cluster/ray"
 
 def files(subject: Subject) -> list[File]:
     """Two scripts."""
+    head = script(*_head(subject))
     return [
-        File(f"{_FOLDER}/head.sh", "shell", script(*_head(subject)), executable=True),
+        File(f"{_FOLDER}/head.sh", "vllm-shell", head, "shell", executable=True, version=subject.plan.engine_version),
         File(f"{_FOLDER}/worker.sh", "shell", script(*_worker(subject)), executable=True),
     ]
 

@@ -20,7 +20,8 @@ _EVERY = "10s"
 def files(subject: Subject) -> list[File]:
     """The Compose file, and the engine's own files beside it."""
     own = [File(f"docker/compose/{file.path}", file.kind, file.text, file.language) for file in subject.configuration]
-    return [File("docker/compose/compose.yaml", "compose", as_yaml(project(subject)), language="yaml"), *own]
+    text, release = as_yaml(project(subject)), containers.vllm(subject)
+    return [File("docker/compose/compose.yaml", "compose", text, "yaml", version=release), *own]
 
 
 def project(subject: Subject) -> dict[str, Any]:

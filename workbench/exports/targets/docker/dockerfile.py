@@ -20,7 +20,7 @@ def files(subject: Subject) -> list[File]:
     own = [File(f"docker/image/{file.path}", file.kind, file.text, file.language) for file in subject.configuration]
     build = command(["docker", "build", "--tag", tag(subject)]) + ' "$(dirname "$0")"'
     return [
-        File("docker/image/Dockerfile", "dockerfile", dockerfile(subject), language="docker"),
+        File("docker/image/Dockerfile", "dockerfile", dockerfile(subject), "docker", version=containers.vllm(subject)),
         File("docker/image/build.sh", "shell", script(build), executable=True),
         *own,
     ]

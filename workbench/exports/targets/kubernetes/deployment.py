@@ -30,7 +30,7 @@ def files(subject: Subject) -> list[File]:
         disruption_budget(subject),
     ]
     return [
-        File(f"{_FOLDER}/server.yaml", "kubernetes", as_yaml(*documents), language="yaml"),
+        File(f"{_FOLDER}/server.yaml", "kubernetes", as_yaml(*documents), "yaml", version=containers.vllm(subject)),
         *_steps.secret(subject, _FOLDER),
         *_steps.filling(subject, _FOLDER),
     ]

@@ -28,7 +28,9 @@ _FOLDER = "kubernetes/production-stack"
 def files(subject: Subject) -> list[File]:
     """Values, and the script that makes the Secret they name."""
     return [
-        File(f"{_FOLDER}/values.yaml", "helm-values", as_yaml(values(subject)), language="yaml"),
+        File(
+            f"{_FOLDER}/values.yaml", "helm-values", as_yaml(values(subject)), "yaml", version=containers.vllm(subject)
+        ),
         *_steps.secret(subject, _FOLDER),
     ]
 
