@@ -288,6 +288,14 @@ def test_mlc_converts_compiles_and_serves(programs: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "form"),
+    [({}, "q0bf16"), ({"dtype": "float16"}, "q0f16"), ({"quantization": "awq"}, "q4f16_autoawq")],
+)
+def test_mlc_stores_weights_as_planned(fields: dict[str, Any], form: str) -> None:
+    assert f"--quantization {form} " in texts(made("vllm", ["mlc"], **fields))["mlc/build.sh"]
+
+
+@pytest.mark.parametrize(
     ("model", "fields", "named"),
     [
         (MODEL, {"kv_cache_dtype": "fp8"}, "kv_cache_dtype"),

@@ -13,6 +13,7 @@ github:mlc-ai/mlc-llm ``python/mlc_llm/cli/serve.py`` (``EngineConfigOverride``:
 
 from __future__ import annotations
 
+from workbench.engines.words import dtype
 from workbench.exports.file import File
 from workbench.exports.subject import Subject
 from workbench.exports.target import Target
@@ -36,6 +37,7 @@ _TEMPLATES = (
 )
 #: A scheme -> MLC LLM's word for storing the same weights the same way.
 _FORMATS = {"bf16": "q0bf16", "fp16": "q0f16", "fp32": "q0f32", "awq": "q4f16_autoawq"}
+_DTYPES = {"bfloat16": "q0bf16", "float16": "q0f16", "float32": "q0f32"}
 #: Fields that change what is computed or held, and that MLC LLM has no word for.
 _NOWHERE = (
     "data_parallel_size", "enable_expert_parallel", "speculative_config", "kv_transfer_config", "enable_lora",
@@ -53,7 +55,8 @@ def _format(subject: Subject) -> str:
     from workbench.engines.registry import engine
 
     scheme = engine(subject.engine).scheme(subject.plan.model, subject.plan.deployment)
-    return _FORMATS.get(scheme.id, "")
+    asked = "" if scheme.quantized else dtype(subject.plan.deployment)
+    return _DTYPES[asked] if asked in _DTYPES else _FORMATS.get(scheme.id, "")
 
 
 def files(subject: Subject) -> list[File]:
