@@ -33,10 +33,10 @@ def targets() -> dict[str, Target]:
     found: dict[str, Target] = {}
     for group in GROUPS:
         package = import_module(f"workbench.exports.targets.{group}")
-        for module in pkgutil.iter_modules(package.__path__):
-            if not module.name.startswith("_"):
-                target: Target = import_module(f"{package.__name__}.{module.name}").TARGET
-                found[target.id] = replace(target, group=group)
+        names = [module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_")]
+        made: list[Target] = [import_module(f"{package.__name__}.{name}").TARGET for name in names]
+        for target in sorted(made, key=lambda target: target.instead):
+            found[target.id] = replace(target, group=group)
     return found
 
 

@@ -41,6 +41,8 @@ class Target:
         Where its format is documented.
     starts : bool
         Whether it starts the engine by its line, which must then say the whole plan.
+    instead : bool
+        Whether it stands for another of its group: it comes after those that do not.
     several : bool
         Whether it holds the plans beside this one too.
     """
@@ -55,6 +57,7 @@ class Target:
     obstacle: Callable[[Subject], str | None] = _nothing
     group: str = ""
     starts: bool = True
+    instead: bool = False
     several: bool = False
 
     @property

@@ -136,6 +136,7 @@ TARGET = Target(
     files=files,
     steps=steps,
     obstacle=obstacle,
+    instead=True,
     source="https://llm.mlc.ai/docs/deploy/rest.html",
     without={
         "llama.cpp": "MLC LLM converts safetensors, not GGUF files",

@@ -101,6 +101,7 @@ TARGET = Target(
     files=files,
     steps=steps,
     obstacle=obstacle,
+    instead=True,
     source="https://docs.ollama.com/modelfile",
     without=only("llama.cpp", because="Ollama runs GGUF files; plan for llama.cpp"),
 )

@@ -87,7 +87,7 @@ def steps(subject: Subject) -> list[str]:
     found = [
         f"Install the release that was planned: `pip install 'transformers[serving]=={version}' accelerate`.",
         *there(subject),
-        f"`python transformers/generate.py` answers {subject.plan.deployment.max_num_seqs or 1} prompts at a time.",
+        f"`python transformers/generate.py` answers prompts in batches of {subject.plan.deployment.max_num_seqs or 1}.",
     ]
     if subject.unsaid:
         return [*found, f"There is no script for a server: {subject.unsaid}."]

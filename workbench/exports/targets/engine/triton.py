@@ -221,6 +221,7 @@ TARGET = Target(
     files=files,
     steps=steps,
     obstacle=obstacle,
+    instead=True,
     source="https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/user_guide/model_configuration.html",
     without=only("vllm", because="Triton's backend here is vLLM; plan for vLLM"),
     several=True,
