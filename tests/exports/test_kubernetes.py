@@ -361,3 +361,18 @@ def test_values_of_the_production_stack(plan: wb.Plan) -> None:
         assert helm_values.check(broken)[0].outcome == "fail"
     with pytest.raises(wb.errors.InvalidInput, match="digest"):
         export(plan, ["production-stack"], image=f"a/b@sha256:{64 * '0'}")
+
+
+@pytest.mark.parametrize("engine", ["vllm", "llama.cpp", "sglang", "tgi"])
+def test_the_readiness_list_finds_nothing_against_the_manifests(engine: str, tmp_path: Path) -> None:
+    """The list was written before, and reads manifests in its own way."""
+    plan = wb.plan(MODEL, "L40S", engine=engine, max_model_len=8192)
+    targets = ["kubernetes-deployment", "kubernetes-hpa", "kubernetes-keda", "kubernetes-ingress"]
+    export(plan, targets, out=tmp_path / "made", replicas=2)
+    folder = tmp_path / "made" / "kubernetes"
+    (folder / "prometheus-adapter.yaml").unlink()  # a chart's values
+    report = wb.readiness("http://127.0.0.1:9", manifests=[folder], checks=["service.scaling", "service.probes"])
+    for answer in report.answers:
+        read = [piece for piece in answer.finding.evidence if not piece.asked.startswith("GET ")]
+        assert len(read) > 2
+        assert [piece for piece in read if piece.status != "pass"] == []
