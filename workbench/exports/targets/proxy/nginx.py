@@ -1,7 +1,8 @@
 """nginx in front of the replicas: keys, a rate limit for each, streams that are passed on as they come.
 
 Written for nginx 1.22 (Debian 12) and later; 1.29.7 made HTTP/1.1 and kept-alive connections to upstreams the default,
-which is said here for those before (https://nginx.org/en/CHANGES).
+which is said here for those before (https://nginx.org/en/CHANGES). It compares keys without regard to case: those made
+here are hexadecimal, in lower case.
 """
 
 from __future__ import annotations
