@@ -10,7 +10,7 @@ from typing import Any
 from workbench.checklist.manifests import at, items
 
 #: What a metric's name looks like in an expression; words of the language are left out by :func:`metrics_in`.
-_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_NAME = re.compile(r"(?<![\w.])[a-zA-Z_:][a-zA-Z0-9_:]*")  # not the end of a number: 1e6, 5m
 _STRING = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
 _LABELS = re.compile(r"\{[^{}]*\}")
 _BY = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)")
@@ -60,6 +60,8 @@ def metrics_in(expr: str) -> set[str]:
     ['vllm:latency_bucket']
     >>> sorted(metrics_in('sum(rate(a_total{code=~"5.."}[5m])) / sum(rate(a_total[5m])) > 0.01 and on(x) b'))
     ['a_total', 'b']
+    >>> sorted(metrics_in("1e6 * cost offset 5m"))
+    ['cost']
     """
     found = {n for labels in _LABELS.findall(expr) for n in re.findall(r'__name__\s*=\s*"([^"]+)"', labels)}
     text = _RANGE.sub(" ", _BY.sub(" ", _LABELS.sub(" ", _STRING.sub('""', expr))))
