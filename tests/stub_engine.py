@@ -112,4 +112,5 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=0.2)
     parser.add_argument("--deaf", action="store_true")
     parser.add_argument("--fails", default="")
+    parser.add_argument("--served-model-name", dest="model")
     serve(parser.parse_args())

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -152,8 +153,11 @@ class Nodes:
         assert self.left() == []
 
     def stop(self) -> None:
-        for member in self.members.values():
-            member.terminate(0)
+        ending = [threading.Thread(target=member.terminate, args=(0.0,)) for member in self.members.values()]
+        for thread in ending:
+            thread.start()
+        for thread in ending:
+            thread.join()
         until(lambda: not self.processes(), 30)
         shutil.rmtree(self.folder)
 

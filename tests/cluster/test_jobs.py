@@ -86,27 +86,7 @@ def beside(out: Path) -> list[str]:
     return sorted(path.name for path in out.parent.iterdir())
 
 
-def test_two_run_side_by_side_where_what_they_need_is(nodes, start, tmp_path):
-    places = {name: Cluster(nodes.direct, resources={name: 1}) for name in ("left", "right")}
-    # Long enough to overlap however long each driver takes to come up: both wait for a file.
-    both = [start(name=name, on=place, steps=15) for name, place in places.items()]
-    results = [job.wait(90) for job in both]
-    assert max(r["began"] for r in results) < min(r["ended"] for r in results)
-    for job, host in zip(both, ("127.0.0.2", "127.0.0.3"), strict=True):
-        made = json.loads((job.out / "workbench.json").read_text())
-        assert made["node"]["address"] == host
-        assert made["result"] == job.result
-        assert made["environment"]["python"] == sys.version.split()[0]
-        assert (job.out / "inner" / "weights.bin").read_bytes() == b"w" * 1000
-        assert (job.out / "empty").read_bytes() == b""
-        assert job.log().splitlines()[-1] == f"hello from {job.name}"
-        assert (job.result["hint"], job.result["threads"], job.result["ray"]) == ("h", "1", [])
-    assert {"left", "right"} <= set(beside(tmp_path / "left"))
-    assert not [name for name in beside(tmp_path / "left") if name.startswith(".")]
-    nodes.clean()
-
-
-def test_files_travel_where_the_node_does_not_see_them(nodes, start, unseen):
+def test_two_run_side_by_side_and_files_travel_where_a_node_does_not_see_them(nodes, start, unseen, tmp_path):
     source = unseen / "model"
     (source / "deep").mkdir(parents=True)
     (source / "config.json").write_text("{}")
@@ -114,24 +94,51 @@ def test_files_travel_where_the_node_does_not_see_them(nodes, start, unseen):
     (source / "none.txt").write_text("")
     (unseen / "elsewhere.txt").write_text("linked")
     (source / "link.txt").symlink_to(unseen / "elsewhere.txt")
-    job = start(unseen / "made", Cluster(nodes.address), source=str(source), bytes=9_500_000)
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    (seen / "config.json").write_text("seen")
+
+    # One through Ray Client and with nothing shared, one from a node of the cluster and with a disk that both see.
+    left = start(unseen / "left", Cluster(nodes.address, resources={"left": 1}), source=str(source), bytes=9_500_000)
+    right = start(None, Cluster(nodes.direct, resources={"right": 1}), name="right", source=str(seen), steps=40)
     stages = []
-    job.observe(lambda j: stages.append(j.progress.stage))
-    result = job.wait(90)
-    expected = {"config.json": "{}", "text.txt": "x" * 9_000_000, "none.txt": "", "link.txt": "linked"}
-    assert result["found"] == expected
-    assert result["source"] != str(source)
-    assert (unseen / "made" / "inner" / "weights.bin").read_bytes() == b"w" * 9_500_000
-    assert {"connecting", "sending model", "counting"} <= set(stages)
-    assert any(stage.startswith("fetching from 127.0.0.") for stage in stages)
-    assert beside(unseen / "made") == ["elsewhere.txt", "made", "model"]
+    left.observe(lambda j: stages.append(j.progress.stage))
+    results = [job.wait(90) for job in (left, right)]
+    assert max(r["began"] for r in results) < min(r["ended"] for r in results)
+
+    assert results[0]["found"] == {
+        "config.json": "{}",
+        "text.txt": "x" * 9_000_000,
+        "none.txt": "",
+        "link.txt": "linked",
+    }
+    assert results[0]["source"] != str(source)
+    assert (unseen / "left" / "inner" / "weights.bin").read_bytes() == b"w" * 9_500_000
+    assert {"connecting", "sending model", "counting", "fetching from 127.0.0.2"} <= set(stages)
+    assert results[1]["found"] == {"config.json": "seen"}
+    assert results[1]["source"] == str(seen)
+    assert (right.out / "inner" / "weights.bin").read_bytes() == b"w" * 1000
+    assert beside(unseen / "left") == ["elsewhere.txt", "left", "model"]
+    assert beside(right.out) == ["my_worker.py", "right", "seen"]
+    for job, host in ((left, "127.0.0.2"), (right, "127.0.0.3")):
+        made = json.loads((job.out / "workbench.json").read_text())
+        assert made["node"]["address"] == host
+        assert made["result"] == job.result
+        assert made["environment"]["python"] == sys.version.split()[0]
+        assert sorted(path.name for path in job.out.iterdir()) == ["empty", "inner", "workbench.json"]
+        assert (job.out / "empty").read_bytes() == b""
+        assert "hello from" in job.log()
+        assert (job.result["hint"], job.result["threads"], job.result["ray"]) == ("h", "1", [])
     nodes.clean()
 
 
-def test_a_workers_own_words_come_back(nodes, start, tmp_path):
-    job = start(refuse=True)
+def test_what_a_worker_refuses_and_what_no_node_has_are_told(nodes, start, tmp_path):
+    refused = start(refuse=True)
+    impossible = start(name="impossible", on=Cluster(nodes.direct, cpus=3, gpus=1))
     with pytest.raises(JobFailed, match=r"^stub failed: group_size must divide 256; take 128\. Log: "):
-        job.wait(90)
+        refused.wait(90)
+    with pytest.raises(JobFailed, match=r"needs 3 CPUs and 1 GPU of one node, and no node has .*; they have 1 CPU"):
+        impossible.wait(60)
     assert beside(tmp_path / "x") == ["my_worker.py"]
     nodes.clean()
 
@@ -147,6 +154,22 @@ def test_cancelled_it_leaves_nothing_anywhere(nodes, start, tmp_path):
     nodes.clean(10)
 
 
+def test_what_answers_for_it_on_the_node_is_killed_and_it_is_done_again(nodes, start, tmp_path):
+    job = start(steps=15, child=True)
+    seen = []
+    job.observe(lambda j: seen.append((j.progress.stage, j.progress.detail)))
+    until(lambda: counting(job))
+    for process in nodes.processes("ray::Node"):
+        process.kill()
+    job.wait(90)
+    assert any(stage == "starting again" and "was lost" in detail for stage, detail in seen)
+    assert "was lost" in job.log()
+    assert beside(tmp_path / "x") == ["my_worker.py", "stub"]
+    assert sorted(path.name for path in job.out.iterdir()) == ["empty", "inner", "workbench.json"]
+    nodes.clean()
+
+
+@pytest.mark.soak
 def test_killed_with_its_driver_it_ends_on_the_node(nodes, start):
     job = start(steps=3000, child=True)
     until(lambda: counting(job))
@@ -157,6 +180,7 @@ def test_killed_with_its_driver_it_ends_on_the_node(nodes, start):
     nodes.clean()
 
 
+@pytest.mark.soak
 def test_a_node_that_dies_is_told_and_the_work_done_on_another(nodes, start, tmp_path):
     for name, host in (("doomed", "127.0.0.4"), ("spare", "127.0.0.5")):
         nodes.start(name, host, f"--address={nodes.direct}", either=1)
@@ -186,10 +210,8 @@ def test_a_node_that_dies_is_told_and_the_work_done_on_another(nodes, start, tmp
         nodes.members.pop(name).terminate(1)
 
 
-def test_what_no_node_has_is_refused_and_what_another_holds_is_waited_for(nodes, start):
-    job = start(on=Cluster(nodes.direct, cpus=3, gpus=1))
-    with pytest.raises(JobFailed, match=r"needs 3 CPUs and 1 GPU of one node, and no node has .*; they have 1 CPU"):
-        job.wait(60)
+@pytest.mark.soak
+def test_what_another_holds_is_waited_for_and_said(nodes, start):
     first = start(name="first", on=Cluster(nodes.direct, resources={"right": 1}), steps=3000)
     until(lambda: counting(first))
     second = start(name="second", on=Cluster(nodes.direct, resources={"right": 0.5}))
@@ -199,6 +221,7 @@ def test_what_no_node_has_is_refused_and_what_another_holds_is_waited_for(nodes,
     nodes.clean()
 
 
+@pytest.mark.soak
 def test_the_doctor_tells_of_the_one_that_is_named(nodes, monkeypatch, capsys):
     monkeypatch.setenv("RAY_ADDRESS", nodes.direct)
     assert main(["doctor"]) == 0

@@ -196,6 +196,7 @@ def get(reference: Any, look: Callable[[], None] | None = None) -> Any:
         text = str(error)
         if isinstance(error, ray.exceptions.RuntimeEnvSetupError) or "creation task" in text:
             raise WorkbenchError(f"Ray could not start the workbench on the node: {_last(text)}") from None
+        print(f"[workbench] Ray says: {' '.join(text.split())[:1000]}", flush=True)
         raise Lost(_why_lost(text)) from None
 
 

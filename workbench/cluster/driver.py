@@ -116,8 +116,8 @@ def _work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
                 transfer.remove(left)
             print(f"[workbench] {lost}", flush=True)
             if number == tries:
-                times = f" {tries} times" if tries > 1 else ""
-                raise WorkbenchError(f"{lost}; it was tried{times} and nothing was kept") from None
+                tried = f"it was tried {tries} times and " if tries > 1 else ""
+                raise WorkbenchError(f"{lost}; {tried}nothing was kept") from None
             worker.progress(None, "starting again", str(lost))
     raise AssertionError("unreachable")
 
@@ -220,7 +220,10 @@ def _serve(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
     with _on_a_node(request, worker) as (actor, facts, environment):
         words = list(request["words"])
         if (at := request["model"]) is not None:
-            words[at] = _arrive(actor, facts, Path(words[at]), 0, worker)
+            named, words[at] = words[at], _arrive(actor, facts, Path(words[at]), 0, worker)
+            # Clients ask for it by the name it would have here; the others answer to any name or are told one.
+            if words[at] != named and request["engine"] == "vllm" and "--served-model-name" not in words:
+                words += ["--served-model-name", named]
         asked = (request["engine"], words, request["variables"], request["offline"], request["port"])
         started = get(actor.serve.remote(*asked))
         versions = environment.get("versions", {})
