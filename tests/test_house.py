@@ -44,6 +44,7 @@ CORE = [
     "cost",
     "planner",
     "evidence",
+    "translation",
 ]
 ABOVE_THE_CORE = [
     "calibration",

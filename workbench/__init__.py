@@ -44,6 +44,7 @@ _PUBLIC = {
     "schemes": "workbench.formats",
     "search": "workbench.planner",
     "serve": "workbench.serving",
+    "translate": "workbench.translation",
     "try_methods": "workbench.trials",
 }
 __all__ = sorted(_PUBLIC)
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from workbench.quantities import Estimate
     from workbench.quantizers import quantize
     from workbench.serving import baseline, serve
+    from workbench.translation import translate
     from workbench.trials import try_methods
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,8 +21,6 @@ from workbench.engines.vllm.schema import Finding, Option, Schema
 
 #: From here on one key of a JSON option can be given alone.
 _DOTTED = (0, 9)
-#: So many times the nearest names are looked for; comparing is what takes time.
-_OFFERS = 50
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 _LEVEL = re.compile(r"-O=?(\S*)")
 
@@ -66,13 +65,17 @@ class Read:
     findings: list[Finding]
 
 
-def read(words: Sequence[str], schema: Schema) -> Read:
+def read(words: Sequence[str], schema: Schema, offers: int = 50) -> Read:
     """Read the words of a command against a release; one pass.
 
     Parameters
     ----------
     words : sequence of str
         With or without ``vllm serve`` before them.
+    schema : Schema
+        The release.
+    offers : int
+        So many times the nearest names are looked for; comparing is what takes time.
     """
     start = 2 if list(words[:2]) == ["vllm", "serve"] else 0
     found = Read(None, None, [], [])
@@ -89,7 +92,7 @@ def read(words: Sequence[str], schema: Schema) -> Read:
                 )
             at += 1
             continue
-        given = _option(words, at, schema, found.findings)
+        given = _option(words, at, schema, found.findings, offers)
         found.given.append(given)
         at += given.words
     name, where = model or (None, None)
@@ -126,11 +129,17 @@ def find(name: str, schema: Schema) -> tuple[Option | None, bool]:
     if name in schema.negative:
         return schema.negative[name], False
     if name.startswith("--") and len(name) > 3:
-        long = {id(option): (option, True) for word, option in schema.options.items() if word.startswith(name)}
-        no = {-id(option): (option, False) for word, option in schema.negative.items() if word.startswith(name)}
-        both = [*long.values(), *no.values()]
-        if len(both) == 1:
-            return both[0]
+        found: set[tuple[str, bool]] = set()
+        at = bisect_left(schema.ordered, name)
+        while at < len(schema.ordered) and schema.ordered[at].startswith(name) and len(found) < 2:
+            word = schema.ordered[at]
+            found.add(
+                (schema.options[word].field, True) if word in schema.options else (schema.negative[word].field, False)
+            )
+            at += 1
+        if len(found) == 1:
+            field, on = found.pop()
+            return schema.by_field(field), on
     return None, True
 
 
@@ -142,7 +151,7 @@ def unknown(name: str, schema: Schema, offer: bool = True) -> str:
     return text + (f"; did you mean {' or '.join(repr(word) for word in close)}?" if close else "")
 
 
-def _option(words: Sequence[str], at: int, schema: Schema, findings: list[Finding]) -> Given:
+def _option(words: Sequence[str], at: int, schema: Schema, findings: list[Finding], offers: int) -> Given:
     """The option at a word, with the values that belong to it; what is wrong goes to the findings."""
     written, equals, inline = words[at].partition("=")
     level = _LEVEL.fullmatch(words[at])
@@ -161,7 +170,7 @@ def _option(words: Sequence[str], at: int, schema: Schema, findings: list[Findin
         if option is not None and "json" not in option.kind:
             option, key = None, ""
     if option is None:
-        findings.append(Finding(at, written, "unknown", unknown(name, schema, len(findings) < _OFFERS)))
+        findings.append(Finding(at, written, "unknown", unknown(name, schema, len(findings) < offers)))
         values = [inline] if equals else _following(words, at + 1, "*")
         return Given(at, written, None, tuple(values), words=1 if equals else 1 + len(values))
     if option.deprecated:

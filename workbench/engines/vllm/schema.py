@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -101,7 +101,7 @@ class Metric:
     only: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schema:
     """What one release takes.
 
@@ -127,6 +127,11 @@ class Schema:
     python_only: frozenset[str]
     variables: frozenset[str]
     metrics: Mapping[str, Metric]
+
+    @cached_property
+    def ordered(self) -> list[str]:
+        """Every way to write an option in full, in order."""
+        return sorted({word for word in (*self.options, *self.negative) if word.startswith("--")})
 
     @property
     def names(self) -> list[str]:
