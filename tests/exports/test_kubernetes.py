@@ -137,6 +137,24 @@ def test_kubernetes_reads_back_the_path_that_was_given(plan: wb.Plan, name: str)
     assert not any(check.outcome == "fail" for found in made.checks().values() for check in found)
 
 
+@pytest.mark.parametrize("name", ["a$(touch x)b", "a$$b", "-x", "模型'"])
+def test_servers_wait_for_a_model_that_is_to_be_copied(plan: wb.Plan, tmp_path: Path, name: str) -> None:
+    made = export(plan, ["kubernetes-deployment"], model_path=f"/srv/{name}")
+    pod = kind(documents(made, "kubernetes/server.yaml"), "Deployment")["spec"]["template"]["spec"]
+    (first,) = pod["initContainers"]
+    words = [expanded(word, {}) for word in first["command"]]
+    assert words[-1] == f"/models/{name}"
+    there = tmp_path / name
+    there.touch()
+    subprocess.run([*words[:-1], str(there)], check=True, timeout=9, cwd=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    there.unlink()
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run([*words[:-1], str(there)], check=True, timeout=0.5, cwd=tmp_path)
+    hub = documents(export(plan, ["kubernetes-deployment"]), "kubernetes/server.yaml")
+    assert "initContainers" not in kind(hub, "Deployment")["spec"]["template"]["spec"]
+
+
 def test_a_key_that_only_the_line_takes_is_put_there_by_kubernetes() -> None:
     plan = wb.plan(MODEL, "L40S", engine="sglang", max_model_len=8192)
     container = server(export(plan, ["kubernetes-deployment"]))
@@ -279,8 +297,12 @@ def test_a_checkpoint_is_copied_into_the_volume(plan: wb.Plan, tmp_path: Path, n
     export(plan, ["kubernetes-deployment"], out=tmp_path / "made", model_path=str(folder))
     shim = tmp_path / "bin" / "kubectl"
     shim.parent.mkdir()
-    untar = f"tar -C {shlex.quote(str(tmp_path / 'volume'))} -xf -"
-    shim.write_text(f'#!/bin/sh\nif [ "$1" = exec ]; then {untar}; else echo "$@" >> {tmp_path}/told; fi\n')
+    shim.write_text(
+        "#!/bin/sh\n"
+        f'[ "$1" = exec ] || {{ echo "$@" >> {tmp_path}/told; exit; }}\n'
+        'while [ "$1" != -- ]; do shift; done\n'
+        f'shift; run=$(printf "%s" "$3" | sed "s#/models#{tmp_path}/volume#g"); exec sh -c "$run" "$4" "$5"\n'
+    )
     shim.chmod(0o755)
     script = tmp_path / "made" / "kubernetes" / "fill.sh"
     subprocess.run([script], env={"PATH": f"{shim.parent}:{os.environ['PATH']}"}, cwd=tmp_path, check=True)

@@ -120,7 +120,7 @@ def _container(subject: Subject, share: _objects.Share) -> dict[str, Any]:
 def _pod(subject: Subject, container: dict[str, Any], share: _objects.Share) -> dict[str, Any]:
     """A pod; the operator's own container needs its account's token, and Ray's user the volume."""
     made = _objects.pod(subject, [container], share)
-    kept = ("tolerations", "affinity", "containers", "volumes")
+    kept = ("tolerations", "affinity", "initContainers", "containers", "volumes")
     security = {"fsGroup": _GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
     return {"enableServiceLinks": False, "securityContext": security, **{k: made[k] for k in kept if k in made}}
 

@@ -183,7 +183,21 @@ def pod(subject: Subject, containers: list[dict[str, Any]], share: Share) -> dic
         made["tolerations"] = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
         if affinity := on_that_card(subject):
             made["affinity"] = affinity
+    if not subject.from_hub:
+        made["initContainers"] = [_wait(subject, containers[0]["image"])]
     return {**made, "containers": containers, "volumes": mounts(subject, share.shared_memory)[0]}
+
+
+def _wait(subject: Subject, image: str) -> dict[str, Any]:
+    """Before the engine: until the model lies in the volume, copied there or left there by a Job."""
+    script = doubled('until [ -e "$1" ]; do sleep 10; done')
+    return {
+        "name": "model",
+        "image": image,
+        "command": ["sh", "-c", script, "model", doubled(subject.mounted)],
+        "securityContext": within(subject),
+        "volumeMounts": [{"name": "models", "mountPath": MODELS, "readOnly": True}],
+    }
 
 
 def _room(subject: Subject) -> int:

@@ -10,6 +10,12 @@ from workbench.exports.subject import MODELS, Subject
 from workbench.exports.targets.kubernetes import _objects
 from workbench.exports.writing import as_yaml, command, script
 
+#: What the pod does with what it is sent: a server never sees half a checkpoint.
+_TAKEN = (
+    f"rm -rf {MODELS}/.part && mkdir {MODELS}/.part && tar -C {MODELS}/.part --no-same-owner -xf - && "
+    f'mv -T "{MODELS}/.part/$1" "{MODELS}/$1"'
+)
+
 
 def secret(subject: Subject, folder: str) -> list[File]:
     """A script that makes the Secret out of the environment; a value never is a word of a command line."""
@@ -54,9 +60,8 @@ def filling(subject: Subject, folder: str) -> list[File]:
     where = ["--namespace", subject.wishes.namespace]
     path = PurePosixPath(subject.model_path)
     sent = shlex.join(["tar", "-C", str(path.parent), "-cf", "-", f"./{path.name}"])
-    taken = shlex.join(
-        ["kubectl", "exec", "--stdin", name, *where, "--", "tar", "-C", MODELS, "--no-same-owner", "-xf", "-"]
-    )
+    inside = ["sh", "-c", _TAKEN, "fill", path.name]
+    taken = shlex.join(["kubectl", "exec", "--stdin", name, *where, "--", *inside])
     text = script(
         'kubectl apply --filename "$(dirname "$0")/fill.yaml"\n'
         + command(["kubectl", "wait", "--for=condition=Ready", f"pod/{name}", *where, "--timeout=600s"]),
@@ -70,8 +75,9 @@ def filling(subject: Subject, folder: str) -> list[File]:
 
 
 def before(subject: Subject, folder: str) -> list[str]:
-    """What comes first: the Secret."""
-    steps = []
+    """What comes first: the namespace and the Secret."""
+    space = subject.wishes.namespace
+    steps = [] if space == "default" else [f"`kubectl create namespace {space}`, unless it is there."]
     if subject.secrets:
         steps.append(f"Put {' and '.join(subject.secrets)} into the environment and run `{folder}/secret.sh`.")
     elif subject.token:
