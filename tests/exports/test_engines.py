@@ -125,6 +125,17 @@ def test_one_process_does_not_run_replicas_side_by_side() -> None:
     assert "vllm/offline.py" not in texts(made("vllm", ["vllm"], data_parallel_size=2))
 
 
+def test_amds_cards_are_named_in_amds_words() -> None:
+    plan = wb.plan(MODEL, "MI300X", max_model_len=8192)
+    found = texts(export(plan, ["vllm"]))
+    assert "HIP_VISIBLE_DEVICES" in found["vllm/serve.sh"]
+    assert "CUDA" not in found["vllm/serve.sh"]
+    assert "pip install vllm" not in found["README.md"]
+    for target in ("triton", "mlc"):
+        with pytest.raises(InvalidInput, match="MI300X"):
+            export(plan, [target])
+
+
 def test_a_plan_for_a_processor_keeps_its_own_cache(programs: Path) -> None:
     plan = wb.plan("builtin", "cpu", max_model_len=512, kv_cache_memory_bytes=2**28)
     bundle = export(plan, ["vllm"], model_path="/srv/m")

@@ -185,8 +185,8 @@ def obstacle(subject: Subject) -> str | None:
             return f"beside: {each.plan.model.id} is planned for {each.engine}, not vLLM"
         if each.plan.card.name != subject.plan.card.name:
             return f"beside: {each.plan.model.id} is planned for {each.plan.card.name}, not {subject.plan.card.name}"
-        if not each.gpus:
-            return "gpu cpu: NVIDIA's image with the vLLM backend runs on its GPUs only"
+        if not each.gpus or each.plan.card.vendor != "NVIDIA":
+            return f"gpu {each.plan.card.name}: NVIDIA's image with the vLLM backend runs on its own GPUs only"
         if each.plan.deployment.data_parallel_size > 1:
             return "data_parallel_size: Triton's own instances are its replicas; ask for replicas instead"
         if not each.from_hub and ("," in each.model_path or not each.model_path.startswith("/")):

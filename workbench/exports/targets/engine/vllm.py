@@ -15,6 +15,7 @@ from workbench.exports.writing import as_yaml
 
 #: Options of the server alone, whose values are text, even where they read like a number.
 _SERVED = ("served-model-name",)
+_INSTALLING = "https://docs.vllm.ai/en/stable/getting_started/installation/"
 
 
 def options(words: Sequence[str]) -> dict[str, Any]:
@@ -97,11 +98,12 @@ def _offline(keywords: Mapping[str, Any]) -> str:
 def steps(subject: Subject) -> list[str]:
     """Install, start, or the same by the file."""
     version = subject.plan.engine_version
+    if subject.gpus and subject.plan.card.vendor == "NVIDIA":
+        install = f"Install the release that was planned: `pip install vllm=={version}`."
+    else:
+        install = f"Install the build of vLLM {version} for {subject.plan.card.name}: {_INSTALLING}."
     found = [
-        f"Install the build of vLLM {version} for processors: "
-        "https://docs.vllm.ai/en/stable/getting_started/installation/cpu.html."
-        if subject.on_cpu
-        else f"Install the release that was planned: `pip install vllm=={version}`.",
+        install,
         *there(subject),
         run(subject)[:-1] + "; or `vllm serve --config vllm/config.yaml`, which says the same.",
     ]
