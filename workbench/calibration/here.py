@@ -61,6 +61,8 @@ class LearnedHere:
                 f"{name.upper()}: {self.before[name]:.0%} off (median) before, {self.after[name]:.0%} with each load "
                 f"left out; {self.level:.0%} of further loads within a factor {factor:.2f}."
             )
+            if self.after[name] > self.before[name]:
+                said.append(f"{name.upper()} is foretold worse than before: measure more loads, and learn again.")
         return tuple(said)
 
     def to_dict(self) -> dict[str, Any]:

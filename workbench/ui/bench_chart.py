@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.quantities import show_seconds
-from workbench.ui.chart import AXIS, BLUE, GREEN, GREY, LAYOUT, RED, key, linear, text
+from workbench.ui.chart import AXIS, BLUE, GREEN, GREY, LAYOUT, RED, key, logarithmic, text, ticks
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 #: Quantity of a row -> its title, how it is shown, and what of it is drawn.
 _PICTURES: Mapping[str, tuple[str, Callable[[float], str], Callable[[Mapping[str, Any]], float | None]]] = {
-    "ttft": ("Time to the first token, mean [s]", show_seconds, lambda row: _mean(row["ttft"])),
-    "tpot": ("Time per output token, mean [s]", show_seconds, lambda row: _mean(row["tpot"])),
+    "ttft": ("Time to the first token, mean", show_seconds, lambda row: _mean(row["ttft"])),
+    "tpot": ("Time per output token, mean", show_seconds, lambda row: _mean(row["tpot"])),
     "output_tokens_per_s": ("Output tokens/s", lambda n: f"{n:,.1f}", lambda row: row["output_tokens_per_s"]),
 }
+_SECONDS, _RATES = ((1e-6, "µs"), (1e-3, "ms"), (1.0, "s")), ((1.0, ""),)
 _BAND = "rgba(139,148,168,0.22)"
 #: What the page says under the pictures.
 LEGEND = [
@@ -86,8 +87,11 @@ def figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
             row=at,
             col=1,
         )
-        tops = [value(row) or 0.0 for row in seen] + [row["plan"][name]["high"] for row in plans]
-        made.update_yaxes({**AXIS, "range": linear(max(tops, default=1.0))}, row=at, col=1)
+        ends = [value(row) or 0.0 for row in seen]
+        ends += [row["plan"][name][end] for row in plans for end in ("low", "high")]
+        span = logarithmic(ends, 1.4)
+        units = _SECONDS if show is show_seconds else _RATES
+        made.update_yaxes({**AXIS, "type": "log", "range": span, **ticks(span, 1, units)}, row=at, col=1)
     made.update_xaxes({**AXIS, "type": "category"})
     made.update_annotations(font_size=13, x=0, xanchor="left")
     made.update_layout({**LAYOUT, "height": 540, "margin": {"l": 64, "r": 16, "t": 34, "b": 40, "autoexpand": False}})
