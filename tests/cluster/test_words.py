@@ -88,6 +88,23 @@ def test_another_version_is_told_with_what_to_set(ray, python, words):
     assert "\n" not in str(said)
 
 
+def test_a_head_that_does_not_understand_the_client_is_told_as_what_it_most_likely_is():
+    # As a head of Ray 2.60.0 answered a client of 2.59.0.
+    text = (
+        "Initialization failure from server:\nTraceback (most recent call last):\n"
+        '  File "/x/ray/util/client/server/proxier.py", line 359, in start_specific_server\n'
+        "AttributeError: 'JobConfig' object has no attribute '_x'\n"
+    )
+    said = str(in_words(ConnectionAbortedError(text), parse("ray://head")))
+    assert said.startswith("the cluster at ray://head:10001 did not take this driver (AttributeError: ")
+    assert "another Ray or Python than environment ray" in said
+    busy = "Initialization failure from server:\nTraceback:\nRuntimeError: Starting Ray client server failed. See x.err"
+    said = str(in_words(ConnectionAbortedError(busy), parse("ray://head")))
+    assert (
+        said == "the connection to ray://head:10001 failed: RuntimeError: Starting Ray client server failed. See x.err"
+    )
+
+
 def test_the_command_line_refuses_in_a_sentence(tmp_path, capsys):
     for words, said in (
         (["--on", "nowhere"], "names no Ray cluster"),

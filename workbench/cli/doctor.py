@@ -128,7 +128,7 @@ def _cluster(address: str) -> dict[str, Any] | None:
     try:
         if not environments.get(ENVIRONMENT).built:
             raise MissingPart(f"build what can ask it: workbench doctor --build {ENVIRONMENT}")
-        return {"address": address, **Cluster(address).look(15.0)}
+        return {"address": address, **Cluster(address).look()}
     except WorkbenchError as error:
         return {"address": address, "error": str(error)}
 

@@ -103,8 +103,8 @@ class Cluster:
 
     # --- what it has --------------------------------------------------------------------------------------------
 
-    def look(self, timeout: float = 30.0) -> dict[str, Any]:
-        """Ask it what it has; takes a few seconds.
+    def look(self, timeout: float = 60.0) -> dict[str, Any]:
+        """Ask it what it has; takes a few seconds, and half a minute where its head speaks another Ray.
 
         Returns
         -------

@@ -16,6 +16,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ _PACKAGE = Path(__file__).parents[1]
 _LEFT_OUT = ("ui", "cli", "notebooks", "__pycache__")  # of the package: nothing on a node shows anything
 # A worker of Ray that exits kills its children at once, keepers among them; what those keep would be left alone.
 _LEAVE_TO_KEEPERS = {"RAY_kill_child_processes_on_worker_exit": "0"}
+_NOT_STARTED = "Starting Ray client server failed"  # in what a busy head says
 _LOOK = 0.5  # seconds between two looks at what is awaited
 
 
@@ -99,7 +101,7 @@ def _join(address: str, code: Mapping[str, Any]) -> None:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **code)
             return
         except ConnectionAbortedError as error:
-            if last or "Starting Ray client server failed" not in str(error):
+            if last or _NOT_STARTED not in str(error):
                 raise
             with contextlib.suppress(Exception):
                 ray.shutdown()
@@ -131,8 +133,21 @@ def in_words(error: Exception, address: Address) -> Exception:
         # Ray's first line says what failed; where a traceback follows, its last says why.
         lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
         why = lines[-1] if "Traceback" in text else lines[0]
+        if isinstance(error, ConnectionAbortedError) and _NOT_STARTED not in text:
+            # Where releases differ, a head does not understand the client's first words, and does not say why.
+            return MissingPart(
+                f"the cluster at {address.text} did not take this driver ({why[:200].rstrip('.')}): most likely it "
+                f"runs another Ray or Python than environment ray, whose Ray is {_own_ray()}; look with "
+                "`ray --version` there, and set WORKBENCH_RAY='ray[default]==THAT'"
+            )
         return MissingPart(f"the connection to {address.text} failed: {why[:300].rstrip('.')}")
     return error
+
+
+def _own_ray() -> str:
+    with contextlib.suppress(PackageNotFoundError):
+        return version("ray")
+    return "unknown"
 
 
 def _mismatch(address: Address, ray_there: str, python_there: str, ray_here: str, python_here: str) -> MissingPart:
