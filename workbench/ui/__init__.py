@@ -30,6 +30,7 @@ _PUBLIC = {
     "ReadinessPanel": "workbench.ui.readiness",
     "ServePanel": "workbench.ui.serve",
     "Tabs": "workbench.ui.tabs",
+    "TranslatePanel": "workbench.ui.translate",
     "TrialsChart": "workbench.ui.trials_chart",
 }
 __all__ = sorted(_PUBLIC)
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from workbench.ui.readiness import ReadinessPanel
     from workbench.ui.serve import ServePanel
     from workbench.ui.tabs import Tabs
+    from workbench.ui.translate import TranslatePanel
     from workbench.ui.trials_chart import TrialsChart
 
 

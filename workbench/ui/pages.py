@@ -11,14 +11,16 @@ from workbench.ui.gpus import GpuTable
 from workbench.ui.plan_chart import preload
 from workbench.ui.planner import PlannerPanel
 from workbench.ui.tabs import Tabs
+from workbench.ui.translate import TranslatePanel
 
 
 class PlannerPages(Tabs):
-    """Advisor, Plan, Compare and Deploy as tabs of one page.
+    """Advisor, Plan, Compare, Deploy and Translate as tabs of one page.
 
-    Ordinary widgets inside: ``pages.advisor``, ``pages.planner``, ``pages.compare``, ``pages.gpus``, ``pages.deploy``.
-    What Plan and Compare both choose (model, workload, engine) goes along when the tab is changed; plans kept in one
-    are known to the other. What is picked in the Advisor or from the matrix is planned; Deploy exports what is planned.
+    Ordinary widgets inside: ``pages.advisor``, ``pages.planner``, ``pages.compare``, ``pages.gpus``, ``pages.deploy``,
+    ``pages.translate``. What Plan and Compare both choose (model, workload, engine) goes along when the tab is changed;
+    plans kept in one are known to the other. What is picked in the Advisor or from the matrix is planned, and Deploy
+    exports what is planned.
 
     Parameters
     ----------
@@ -33,7 +35,7 @@ class PlannerPages(Tabs):
     >>> pages.planner.plan.fits
     True
     >>> list(pages.titles)
-    ['Advisor', 'Plan', 'Compare', 'Deploy']
+    ['Advisor', 'Plan', 'Compare', 'Deploy', 'Translate']
     """
 
     def __init__(self, *, url: bool = False, **choice: Any) -> None:
@@ -42,12 +44,14 @@ class PlannerPages(Tabs):
         self.compare = ComparePanel(url=url)
         self.gpus = GpuTable(folded=True)
         self.deploy = DeployPanel()
+        self.translate = TranslatePanel()
         # A tab more is an entry here; the first is the one a page opens with.
         tabs = {
             "Advisor": [self.advisor],
             "Plan": [self.planner, self.gpus],
             "Compare": [self.compare],
             "Deploy": [self.deploy],
+            "Translate": [self.translate],
         }
         super().__init__(tabs, url=url)
         self.advisor.observe(self._advised, "picked")
