@@ -137,16 +137,49 @@ def test_the_script_of_llama_cpp_starts_and_clients_ask_it(gguf: Path, tmp_path:
         clients_answer(folder, url)
 
 
-@pytest.mark.skipif(shutil.which("llama-server") is None, reason="llama-server is not installed here")
-def test_the_real_llama_server_starts_by_the_script(gguf: Path, tmp_path: Path, port: int) -> None:
-    """Health and series without a key, answers with one."""
+@pytest.fixture(scope="module")
+def llama_server(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The real llama-server: this machine's, or built from the source that the environment's package carries."""
+    if found := shutil.which("llama-server"):
+        return found
+    place, engine = tmp_path_factory.mktemp("llama.cpp"), environments.ensure("llama-cpp")
+    variables = {**os.environ, "PYTHONPATH": str(place / "tools")}
+
+    def do(*words: str | Path) -> None:
+        ran = subprocess.run([str(word) for word in words], env=variables, capture_output=True, text=True, cwd=place)
+        assert ran.returncode == 0, (words, ran.stdout[-2000:], ran.stderr[-2000:])
+
+    package = f"llama-cpp-python=={engine.versions()['llama_cpp_python']}"
+    do(engine.python, "-m", "pip", "install", "--target", place / "tools", "cmake", "ninja")
+    do(engine.python, "-m", "pip", "download", "--no-deps", "--no-binary=llama-cpp-python", "--dest", place, package)
+    shutil.unpack_archive(next(place.glob("llama_cpp_python-*.tar.gz")), place, filter="data")
+    source = next(place.glob("llama_cpp_python-*/vendor/llama.cpp"))
+    off = ("GGML_NATIVE", "LLAMA_CURL", "LLAMA_OPENSSL", "LLAMA_BUILD_TESTS", "LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_UI",
+           "BUILD_SHARED_LIBS")  # fmt: skip
+    quick = ("-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_FLAGS_RELEASE=-O1", "-DCMAKE_CXX_FLAGS_RELEASE=-O1")
+    cmake = place / "tools/bin/cmake"
+    do(cmake, "-S", source, "-B", place / "built", "-G", "Ninja", *quick, *(f"-D{name}=OFF" for name in off),
+       f"-DCMAKE_MAKE_PROGRAM={place / 'tools/bin/ninja'}")  # fmt: skip
+    do(cmake, "--build", place / "built", "--target", "llama-server", "--parallel", "2")
+    return str(place / "built/bin/llama-server")
+
+
+@pytest.mark.environment
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_the_real_llama_server_starts_by_the_script(llama_server: str, gguf: Path, tmp_path: Path, port: int) -> None:
+    """Health without a key, series and answers with one."""
     folder, url = tmp_path / "bundle", f"http://127.0.0.1:{port}"
     llama_bundle(gguf, folder, port)
-    with running(folder / "llama-cpp/serve.sh", {**os.environ, "LLAMA_API_KEY": KEY}, url, "/health"):
+    search = f"{Path(llama_server).parent}:{os.environ['PATH']}"
+    variables = {**os.environ, "PATH": search, "LLAMA_API_KEY": KEY}
+    with running(folder / "llama-cpp/serve.sh", variables, url, "/health"):
         assert complete(url, None, "built-in").status_code == 401
         answer = complete(url, KEY, "built-in")
         assert answer.status_code == 200
         assert answer.json()["choices"][0]["text"].strip()
+        assert server("llama.cpp").metrics_key
+        assert httpx.get(f"{url}/metrics", timeout=10).status_code == 401
         shown = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {KEY}"}, timeout=10).text
         series = server("llama.cpp").series
         for name in filter(None, (getattr(series, field) for field in series.__dataclass_fields__)):
