@@ -16,9 +16,8 @@ from workbench.datafiles import read_rows
 from workbench.errors import InvalidInput
 from workbench.exports import export
 from workbench.exports.bundle import Bundle
-from workbench.exports.checks import kubernetes
+from workbench.exports.checks import check, kubernetes
 from workbench.exports.file import File
-from workbench.exports.registry import check
 from workbench.exports.subject import Subject
 
 LARGE = "deepseek-ai/DeepSeek-V3"

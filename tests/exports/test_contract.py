@@ -19,7 +19,8 @@ from workbench import cli
 from workbench.deployment import ENGINES
 from workbench.errors import InvalidInput, UnknownName
 from workbench.exports import export
-from workbench.exports.registry import GROUPS, server, targets
+from workbench.exports.registry import GROUPS, targets
+from workbench.exports.servers import server
 
 MODEL = "Qwen/Qwen3-8B"
 

@@ -20,9 +20,10 @@ from workbench.engines.vllm.schema import schema
 from workbench.errors import InvalidInput
 from workbench.exports import export
 from workbench.exports.bundle import Bundle
+from workbench.exports.checks import check
 from workbench.exports.checks.modelfile import instructions
 from workbench.exports.file import File
-from workbench.exports.registry import check, server
+from workbench.exports.servers import server
 
 MODEL = "Qwen/Qwen3-8B"
 LARGE = "meta-llama/Llama-3.3-70B-Instruct"

@@ -19,8 +19,9 @@ import workbench as wb
 from workbench import builtin, environments
 from workbench.cli import main
 from workbench.exports import export
+from workbench.exports.checks import check
 from workbench.exports.file import File
-from workbench.exports.registry import check, server
+from workbench.exports.servers import server
 from workbench.processes import Supervised
 from workbench.serving.ports import Reservation
 

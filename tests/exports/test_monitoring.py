@@ -26,9 +26,10 @@ from workbench.checklist.rules import metrics_in
 from workbench.deployment import ENGINES
 from workbench.errors import InvalidInput
 from workbench.exports import export
+from workbench.exports.checks import check
 from workbench.exports.checks._programs import find
 from workbench.exports.file import File
-from workbench.exports.registry import check, server
+from workbench.exports.servers import server
 from workbench.exports.subject import Subject
 from workbench.exports.targets.monitoring import _watch
 

@@ -23,8 +23,9 @@ import workbench as wb
 from workbench.checklist import readiness
 from workbench.errors import InvalidInput
 from workbench.exports import export
+from workbench.exports.checks import check
 from workbench.exports.file import File
-from workbench.exports.registry import check, targets
+from workbench.exports.registry import targets
 from workbench.exports.subject import Subject
 
 PROXIES = ("nginx", "haproxy")

@@ -14,6 +14,7 @@ from typing import Any
 from workbench.datafiles import write_whole
 from workbench.errors import InvalidInput
 from workbench.exports import registry
+from workbench.exports.checks import check
 from workbench.exports.file import Check, File
 from workbench.exports.readme import readme
 from workbench.exports.subject import Subject
@@ -58,7 +59,7 @@ class Bundle:
 
     def checks(self, *, programs: bool = False) -> dict[str, list[Check]]:
         """What the readers of each file say of it, by its path; ``programs``: those of this machine too."""
-        return {file.path: registry.check(file, programs=programs) for file in self.files}
+        return {file.path: check(file, programs=programs) for file in self.files}
 
     def zipped(self) -> bytes:
         """A zip of it all, the same bytes for the same plan."""

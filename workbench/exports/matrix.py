@@ -10,7 +10,8 @@ from pathlib import Path
 
 from workbench.datafiles import write_whole
 from workbench.deployment import ENGINES
-from workbench.exports.registry import GROUPS, server, targets
+from workbench.exports.registry import GROUPS, targets
+from workbench.exports.servers import server
 
 #: Comments of the README around the table.
 BEGIN, END = "<!-- engines by platforms -->\n", "<!-- end -->\n"

@@ -14,8 +14,8 @@ from workbench import builtin, hub
 from workbench.errors import InvalidInput
 from workbench.exports import names
 from workbench.exports.file import File
-from workbench.exports.registry import server
 from workbench.exports.server import Server
+from workbench.exports.servers import server
 from workbench.exports.wishes import Wishes
 from workbench.planner import Plan
 from workbench.planner.plan import Performance

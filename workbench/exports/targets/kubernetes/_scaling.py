@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from workbench.deployment import ENGINES
-from workbench.exports.registry import server
+from workbench.exports.servers import server
 from workbench.exports.subject import Subject
 
 #: Share of the requests planned in flight that may wait in each replica before another comes. Our judgement.

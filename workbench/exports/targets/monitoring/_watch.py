@@ -17,8 +17,8 @@ from typing import Any
 
 from workbench.deployment import ENGINES
 from workbench.errors import UnknownName
-from workbench.exports.registry import server
 from workbench.exports.server import Metrics
+from workbench.exports.servers import server
 from workbench.exports.subject import Subject
 from workbench.monitoring.rules import FULL
 
