@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 BASE   := $(VENV)/.base
 DEV    := $(VENV)/.dev
+# Test files run so many at a time; each file stays together, since its tests share a server or a page.
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lab app demo test soak lint bench clean
@@ -37,7 +39,7 @@ demo: $(BASE) ## plan, quantise, serve, ask and compare, once, on the built-in m
 	$(BIN)/workbench demo
 
 test: $(DEV) ## all tests, on real parts; the first run builds them
-	$(BIN)/python -m pytest --junitxml=$(VENV)/junit.xml -m "not soak" --durations=15 $(ARGS)
+	$(BIN)/python -m pytest --junitxml=$(VENV)/junit.xml -m "not soak" --durations=15 -n $(WORKERS) --dist loadfile $(ARGS)
 
 soak: $(DEV) ## the long form: hundreds of kills, every quantiser, the CUDA pins
 	$(BIN)/python -m pytest -m soak --timeout=3600 $(ARGS)
