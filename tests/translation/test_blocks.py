@@ -126,6 +126,9 @@ def test_the_real_parser_takes_what_we_made_and_refuses_what_we_refuse():
             "--speculative-config {x",
             "--enforce-eager true",
             "--kv-cache-memory-bytes 5x",
+            "--compilation-config 3",
+            "--eplb-config.nothing 3",
+            '--structured-outputs-config {"disable_fallback":true}',
         )
     ]
     right = [
@@ -137,6 +140,8 @@ def test_the_real_parser_takes_what_we_made_and_refuses_what_we_refuse():
             "--disable-log-requests",
             "--speculative-config.method ngram --speculative-config.num_speculative_tokens 3",
             "-O3",
+            '--kv-transfer-config {"kv_connector":"x","kv_role":"kv_both"}',
+            "--speculative-config 3",
             "--kv-cache-memory-bytes 5G",
             "--api-key a b --seed -1",
         )

@@ -90,6 +90,11 @@ def test_forms(text, words):
         ("vllm serve m --max-modle-len 5", {"--max-modle-len": "unknown"}),
         ("vllm serve m --disable-log-requests", {"--disable-log-requests": "default"}),
         ("vllm serve m --task embed", {"--task": "renamed"}),
+        ("vllm serve m --compilation-config.level 3", {"--compilation-config.level": "wrong"}),
+        ("vllm serve m --compilation-config 3 -O3", {"--compilation-config": "wrong", "-O": "kept"}),
+        ("vllm serve m --guided-decoding-disable-fallback", {"--guided-decoding-disable-fallback": "removed"}),
+        ("vllm serve m --num-redundant-experts 4", {"--num-redundant-experts": "renamed"}),
+        ('vllm serve m --speculative-config \'{"method": "medusa"}\'', {"--speculative-config": "wrong"}),
         ("vllm serve m --guided-decoding-backend outlines", {"--guided-decoding-backend": "renamed"}),
         ("vllm serve m --port", {"--port": "wrong"}),
         ("LLM(model='m', port=80)", {"port": "wrong"}),
@@ -116,6 +121,11 @@ def test_a_release_that_is_older_than_the_option():
 def test_what_was_removed_leaves_the_container_line():
     part = only("docker run -e VLLM_USE_V1=0 -e HF_TOKEN=$HF_TOKEN -v ~/x:/x vllm/vllm-openai:v0.8.0 --model m")
     assert part.text == "docker run -e HF_TOKEN=$HF_TOKEN -v ~/x:/x vllm/vllm-openai:v0.8.0 m\n"
+
+
+def test_what_python_calculates_stays_as_it_was_written():
+    part = only("LLM(model=MODEL, tensor_parallel_size=count(), swap_space=4, max_num_seqs=3)")
+    assert part.text == "LLM(\n    model=MODEL,\n    tensor_parallel_size=count(),\n    max_num_seqs=3,\n)\n"
 
 
 def test_where_it_stood():

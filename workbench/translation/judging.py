@@ -62,6 +62,8 @@ def judge(setting: Setting, around: Around, line: int, offer: bool = True) -> Ju
     if setting.variable:
         return _variable(said, around)
     name, _, key = _parts(setting.name)
+    if name == "-O" and around.schema.by_field("optimization_level"):
+        name = "--optimization-level"
     option, positive = history.option_of(name, around.version)
     field = option.field if option else name.lstrip("-").replace("-", "_")
     on = setting.on and positive
@@ -74,7 +76,8 @@ def judge(setting: Setting, around: Around, line: int, offer: bool = True) -> Ju
         new = (New(field, setting.values, on, key),) if there else ()
         return said("kept" if there else "unknown", new, "its value stands in a variable; it is written as it is", "")
     if key and there:
-        return said("kept", (New(field, setting.values, on, key),))
+        against = there.no_key(key)
+        return said("wrong", (), against, PARSERS) if against else said("kept", (New(field, setting.values, on, key),))
     if (row := history.valued(field, _text(setting, on), around.version)) is not None:
         return _replaced(said, row, setting.values, around, on)
     if there is None:
@@ -169,7 +172,7 @@ def _becomes(word: str, given: tuple[str, ...], known: Schema, on: bool) -> New 
     no = name.startswith("no-")
     field, _, key = name.removeprefix("no-").partition(".")
     option = known.by_field(field)
-    if option is None and field != "model":
+    if (option is None and field != "model") or (option is not None and key and option.no_key(key)):
         return None
     taken = (value,) if equals else given
     if option is not None and not option.takes_value and not key:

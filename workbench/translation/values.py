@@ -46,6 +46,8 @@ def guess(
         return Guess("wrong", (), "it counts GPUs, so it is 1 at least", "vLLM 0.33.0: vllm/config/parallel.py")
     if field == "quantization":
         return _quantization(value, schema, model)
+    if field == "speculative_config":
+        return _method(value, schema)
     if field == "kv_cache_dtype" and value == "fp8_e5m2":
         return _e5m2(model, beside)
     return None
@@ -56,7 +58,7 @@ def same(option: Option, given: tuple[str, ...]) -> bool:
     if option.default is None or not given:
         return False
     if isinstance(option.default, (list, dict)):
-        text = given[0] if "json" in option.kind else json.dumps(list(given))
+        text = given[0] if option.kind in ("json", "object", "text or json") else json.dumps(list(given))
         try:
             return bool(json.loads(text) == option.default)
         except ValueError:
@@ -134,6 +136,19 @@ def _quantization(value: str, schema: Schema, model: str | None) -> Guess | None
         source = "vLLM 0.33.0: vllm/model_executor/model_loader/weight_utils.py; github:vllm-project/vllm pull/53585"
         return Guess("renamed", (_ONLINE,), text, source)
     return None
+
+
+def _method(value: str, schema: Schema) -> Guess | None:
+    """The way to draft that an object names."""
+    try:
+        method = json.loads(value).get("method")
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    option = schema.options.get("--spec-method")
+    if option is None or not option.choices or method is None or method in option.choices:
+        return None
+    source = f"vLLM {schema.since}: vllm/config/speculative.py, SpeculativeMethod"
+    return Guess("wrong", (), f"vLLM {schema.version} has no method {str(method)[:40]!r} to draft with", source)
 
 
 def _e5m2(model: str | None, beside: Mapping[str, str]) -> Guess | None:

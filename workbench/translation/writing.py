@@ -39,7 +39,10 @@ def text(
     if pasted.form == "yaml":
         return yaml.safe_dump(_mapping(model, new, schema), sort_keys=False, allow_unicode=True)
     if pasted.form == "python":
-        given = [f"    {name}={value!r},\n" for name, value in _mapping(model, new, schema, "_").items()]
+        settings = [*pasted.settings, *([pasted.model] if pasted.model else [])]
+        written = {setting.values[0] for setting in settings if not setting.known and setting.values}
+        made = _mapping(model, new, schema, "_")
+        given = [f"    {name}={_python(value, written)},\n" for name, value in made.items()]
         return f"{pasted.named}(\n{''.join(given)})\n"
     if pasted.form == "environment":
         return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables)
@@ -51,6 +54,11 @@ def text(
         return " ".join([*_container(pasted, dict(variables)), line]) + "\n"
     line = f"vllm serve {line}"
     return "".join(f"{name}={shlex.quote(value)} " for name, value in variables) + line + "\n"
+
+
+def _python(value: Any, written: set[str]) -> str:
+    """A value as Python writes it; what was no plain value stays as it was written."""
+    return value if isinstance(value, str) and value in written else repr(value)
 
 
 def quoted(word: str) -> str:
@@ -100,7 +108,7 @@ def _value(kind: str, given: str) -> Any:
             return size(given)
         if kind == "float":
             return float(given)
-        if "json" in kind:
+        if kind in ("json", "object", "text or json"):
             return json.loads(given)
     except ValueError:
         pass

@@ -122,7 +122,18 @@ def test_a_file_is_whole(version):
     known = schema(version)
     for option in options_of(version):
         assert option.name.startswith("--")
-        assert option.kind in {"switch", "flag", "int", "float", "str", "size", "size or auto", "json", "text or json"}
+        assert option.kind in {
+            "switch",
+            "flag",
+            "int",
+            "float",
+            "str",
+            "size",
+            "size or auto",
+            "json",
+            "object",
+            "text or json",
+        }
         assert bool(option.negative) == (option.kind == "switch")
         if option.choices and isinstance(option.default, str):
             assert option.default in option.choices or option.default == ""
@@ -165,6 +176,11 @@ def test_the_table_of_options_agrees_with_the_parsers(version):
         ("m --speculative-config {broken", ["value"]),
         ("m --speculative-config.method ngram --speculative-config.num_speculative_tokens=3", []),
         ("m --port.x 3", ["unknown"]),
+        ("m --compilation-config 3", ["value"]),
+        ("m --compilation-config.mode 3", []),
+        ("m --compilation-config.level 3", ["value"]),
+        ('m --eplb-config {"num_redundant_expert":1}', ["value"]),
+        ('m --kv-transfer-config {"kv_connector":"x"}', []),
         ("m -O3 -O 2", []),
         ("m --api-key a b c --port 80", []),
         ("m --no-enable-prefix-caching --disable-prefix-caching", []),

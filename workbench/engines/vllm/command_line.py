@@ -167,7 +167,7 @@ def _option(words: Sequence[str], at: int, schema: Schema, findings: list[Findin
     if option is None and "." in name and parse(schema.since) >= _DOTTED:
         head, _, key = name.partition(".")
         option, on = find(head, schema)
-        if option is not None and "json" not in option.kind:
+        if option is not None and option.kind not in ("json", "object", "text or json"):
             option, key = None, ""
     if option is None:
         findings.append(Finding(at, written, "unknown", unknown(name, schema, len(findings) < offers)))
@@ -183,6 +183,8 @@ def _option(words: Sequence[str], at: int, schema: Schema, findings: list[Findin
     if not values and option.nargs not in ("?", "*"):
         findings.append(Finding(at, written, "no value", f"{option.name} needs a value"))
     objections = [objection for value in values if not key and (objection := option.objection(value))]
+    if key and (objection := option.no_key(key)):
+        objections.append(objection)
     findings += [Finding(at, written, "value", objection) for objection in objections]
     return Given(at, written, option, tuple(values), on, key, 1 if equals else 1 + len(values))
 

@@ -1,16 +1,18 @@
 """What each release of vLLM takes: ``data/engines/vllm_schema/``, one file a release, made from its own parser.
 
 Columns of a file: ``option`` as it is written; ``field`` of the engine's arguments in Python; ``kind``, what its value
-is read as: "switch" (``--x`` and ``--no-x``), "flag" (``--x``), "int", "float", "str", "size" (1k is 1000, 1K
-1024), "size or auto", "json", "text or json"; "python" for what Python alone takes; "variable" for one of the
-environment; "gauge", "counter" or "histogram" for a metric. ``nargs`` as argparse has it; ``choices`` the only values
-there are, ``named`` those that its help names among others; ``default`` as JSON; ``aliases`` and ``negative``, other
-ways to write it and ways to write no. ``notes``: "deprecated"; "none" (takes "None"); "server" (the server's, not in
-Python); of a metric "V0" (the older engine's) or "hidden" (shown when asked for).
+is read as: "switch" (``--x`` and ``--no-x``), "flag" (``--x``), "int", "float", "str", "size" (1k is 1000, 1K 1024),
+"size or auto", "json", "object" (JSON with the keys that are ``named``), "text or json"; "python" for what Python alone
+takes; "variable" for one of the environment; "gauge", "counter" or "histogram" for a metric. ``nargs`` as argparse has
+it; ``choices`` the only values there are, ``named`` those that its help names among others; ``default`` as JSON;
+``aliases`` and ``negative``, other ways to write it and ways to write no. ``notes``: "deprecated"; "none" (takes
+"None"); "server" (the server's, not in Python); of a metric "V0" (the older engine's) or "hidden" (shown when asked
+for).
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -24,6 +26,8 @@ from workbench.engines.tables import parse
 from workbench.engines.vllm import versions as vllm_versions
 
 METRIC_KINDS = ("gauge", "counter", "histogram")
+#: Numbers with a unit, which newer releases read inside an object: 80m.
+_NUMBERS = re.compile(r"(?<=[:\[,\s])\d+(\.\d+)?[kKmMgGtT](?=[\s,}\]])")
 _SIZE = re.compile(r"\d+(\.\d+)?[kKmMgGtT]")
 
 
@@ -44,6 +48,25 @@ class Option:
     takes_none: bool
     server_only: bool
 
+    def _of_object(self, value: str) -> str:
+        """Why an object is refused: it is none, or has keys that are not known."""
+        try:
+            found = json.loads(_NUMBERS.sub("0", value))
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            return f"{self.name} takes a JSON object, not {value[:60]!r}"
+        return next((text for key in found if (text := self.no_key(key))), "")
+
+    def no_key(self, key: str) -> str:
+        """That an object has no such key, in words; "" where it has, or where its keys are not known."""
+        name = key.partition(".")[0].rstrip("+")
+        if self.kind != "object" or not self.named or name in self.named:
+            return ""
+        close = difflib.get_close_matches(name[:60], self.named, n=1, cutoff=0.7)
+        text = f"{self.name} has no key {name[:60]!r}"
+        return f"{text}; did you mean {close[0]!r}?" if close else text
+
     @property
     def takes_value(self) -> bool:
         """Whether a value follows it."""
@@ -61,6 +84,8 @@ class Option:
             return ""
         if self.choices and value not in self.choices:
             return f"{self.name} takes {_listed(self.choices)}, not {value!r}"
+        if self.kind == "object":
+            return self._of_object(value)
         takes = _refused(self.kind, value)
         return f"{self.name} takes {takes}, not {value[:60]!r}" if takes else ""
 

@@ -134,7 +134,7 @@ def _reads(reader: Any) -> str:
     for word, kind in (
         ("human_readable_int_or_auto", "size or auto"),
         ("human_readable_int", "size"),
-        ("parse_dataclass", "json"),
+        ("parse_dataclass", "object"),
         ("union_dict_and_str", "text or json"),
         ("nullable_str", "str"),
         ("from_cli", "text or json"),
@@ -158,10 +158,24 @@ def _listed(action: argparse.Action) -> list[str]:
     named: str | list[str] | tuple[str, ...] | None = action.metavar
     if isinstance(named, str) and named.startswith("{"):
         named = named[1 : named.find("}")].split(",")
+    if _kind(action) == "object":
+        return _keys(action.type)
     if action.choices is None and isinstance(named, (list, tuple)):
         return [str(_plain(value)) for value in named]
     if action.dest == "quantization" and action.choices is None:
         return [str(value) for value in _quantization()]
+    return []
+
+
+def _keys(reader: Any, depth: int = 4) -> list[str]:
+    """Keys of the object that a converter makes: fields of the class that it holds."""
+    held = [*(getattr(reader, "__defaults__", None) or ()), *(getattr(reader, "__kwdefaults__", None) or {}).values()]
+    held += [cell.cell_contents for cell in getattr(reader, "__closure__", None) or ()]
+    for inner in held:
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+            return sorted(field.name for field in dataclasses.fields(inner) if field.init)
+        if callable(inner) and not isinstance(inner, type) and depth and (found := _keys(inner, depth - 1)):
+            return found
     return []
 
 
