@@ -60,7 +60,8 @@ def servers(text: str, block: Block) -> list[Pasted]:
     if not any(found.program == "vllm" for found in typed) and language not in _SHELL:
         # guides write commands as comments of other code; blanks in the place of the marks keep every place
         plain = _COMMENT.sub(lambda mark: " " * len(mark[0]), text[start:end])
-        commented = commands.pasted(" " * start + plain, start, end)
+        seen = {found.start for found in typed}
+        commented = [found for found in commands.pasted(" " * start + plain, start, end) if found.start not in seen]
         typed += [found for found in commented if found.program == "vllm" or other_tools.unmistakable(found.program)]
     if called:
         typed = _outside(typed, called)
