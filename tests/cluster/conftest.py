@@ -165,17 +165,32 @@ class Nodes:
 @pytest.fixture(scope="session")
 def nodes() -> Iterator[Nodes]:
     """Two nodes with one CPU each: "left", which is the head, and "right"."""
+    made = _two_nodes(again=True)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def _two_nodes(again: bool) -> Nodes:
+    """Started and joined; a second time if somebody else took a port in between."""
     made = Nodes()
     try:
         ports = [f"--port={made.port}", f"--ray-client-server-port={made.client}"]
         none = ["--include-dashboard=false", f"--dashboard-port={free_port('127.0.0.1')}"]
         made.start("left", made.head, "--head", *ports, *none)
+        until(lambda: _listens(made.head, made.port), 60)
         made.start("right", "127.0.0.3", f"--address={made.direct}")
-        until(lambda: _listens(made.head, made.client), 90)
+        until(lambda: _listens(made.head, made.client), 60)
         made.await_node("right")
-        yield made
-    finally:
+        return made
+    except BaseException as error:
+        for log in made.folder.glob("*.log"):
+            print(f"--- {log.name}\n{log.read_text()[-3000:]}")
         made.stop()
+        if not again or not isinstance(error, AssertionError):
+            raise
+    return _two_nodes(again=False)
 
 
 def _listens(host: str, port: int) -> bool:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.cluster import connection, transfer
 from workbench.cluster.connection import Lost, connected, get
 from workbench.cluster.needs import Needs
-from workbench.errors import WorkbenchError
+from workbench.errors import MissingPart, WorkbenchError
 
 if TYPE_CHECKING:
     from workbench.worker import Worker
@@ -67,9 +67,17 @@ def _needs(request: Mapping[str, Any]) -> Needs:
 def _on_a_node(request: Mapping[str, Any], worker: Worker) -> Iterator[tuple[Any, dict[str, Any], dict[str, Any]]]:
     """An actor on a node that has the environment; its facts and the environment's. It goes at the end."""
     needs = _needs(request)
-    actor, facts = connection.place_actor(
-        needs, float(request.get("patience", 0)), lambda words: worker.progress(None, "waiting", words)
-    )
+    try:
+        actor, facts = connection.place_actor(
+            needs, float(request.get("patience", 0)), lambda words: worker.progress(None, "waiting", words)
+        )
+    except MissingPart as missing:
+        together = sum(node["resources"].get("GPU", 0) for node in connection.nodes())
+        if request["errand"] == "serve" and 1 < needs.gpus <= together:
+            raise MissingPart(
+                f"{missing}; one server over several nodes is started with what `workbench export` writes"
+            ) from None
+        raise
     try:
         where = facts["address"]
         print(f"[workbench] on node {where} ({facts['host']}), with {needs}", flush=True)

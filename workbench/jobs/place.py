@@ -58,10 +58,14 @@ class Ready(Protocol):
         How long it may take to end when it is asked to [s].
     """
 
-    python: Path
-    environ: Mapping[str, str]
-    worker: str
-    grace: float
+    @property
+    def python(self) -> Path: ...
+    @property
+    def environ(self) -> Mapping[str, str]: ...
+    @property
+    def worker(self) -> str: ...
+    @property
+    def grace(self) -> float: ...
 
     def request(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """What that worker is asked, for what the task's worker is asked."""
@@ -81,7 +85,8 @@ class Place(Protocol):
         Whether heavy workers wait for one another.
     """
 
-    one_at_a_time: bool
+    @property
+    def one_at_a_time(self) -> bool: ...
 
     def prepared(self, task: Task) -> bool:
         """Whether :meth:`ready` has nothing to build."""
