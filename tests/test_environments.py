@@ -355,7 +355,7 @@ def test_why_a_build_failed(log, words):
 
 
 def test_committed_recipes_are_whole():
-    assert set(environments.names()) >= {"quantize", "vllm", "vllm-cpu", "llama-cpp"}
+    assert set(environments.names()) >= {"quantize", "vllm", "vllm-cpu", "llama-cpp", "ray"}
     for name in environments.names():
         read = recipe.read(name)
         assert read.purpose
@@ -385,6 +385,7 @@ def normal(package: str) -> str:
         ("quantize", "import torch, awq, llmcompressor, transformers; print(torch.__version__)"),
         ("vllm-cpu", "import torch; from importlib.metadata import version; print(version('vllm'))"),
         ("llama-cpp", "import llama_cpp, gguf; print(llama_cpp.__version__)"),
+        ("ray", "import ray; print(ray.__version__)"),
     ],
 )
 def test_real_environments(name, code, tmp_path):
@@ -392,9 +393,9 @@ def test_real_environments(name, code, tmp_path):
     with Supervised([str(environment.python), "-c", code], env=environment.environ(), log=tmp_path / "log") as process:
         assert process.wait(300) == 0
     words = (tmp_path / "log").read_text().split()
-    told = {"quantize": "torch", "vllm-cpu": "vllm", "llama-cpp": "llama_cpp_python"}
+    told = {"quantize": "torch", "vllm-cpu": "vllm", "llama-cpp": "llama_cpp_python", "ray": "ray"}
     assert words[-1] == environment.versions()[told[name]]
-    assert (1e8 if name == "llama-cpp" else 1e9) < environment.size_bytes() < 20e9
+    assert (1e8 if name in ("llama-cpp", "ray") else 1e9) < environment.size_bytes() < 20e9
     installed = {normal(package): version for package, version in environment.versions().items()}
     for pin in environment.requirements:
         package, _, version = pin.partition("==")

@@ -143,8 +143,11 @@ class Nodes:
 
     def running(self) -> list[str]:
         """Processes that workers or engines are, or keep."""
-        found = self.processes("working_dir_files", "stub_engine", "vllm")
-        return [f"{process.pid} {' '.join(process.cmdline())[:200]}" for process in found if process.is_running()]
+        found = []
+        for process in self.processes("working_dir_files", "stub_engine", "vllm"):
+            with contextlib.suppress(psutil.Error):  # gone meanwhile
+                found.append(f"{process.pid} {' '.join(process.cmdline())[:200]}")
+        return found
 
     def clean(self, seconds: float = 30.0) -> None:
         """Wait until nothing of any work is left."""
