@@ -32,7 +32,13 @@ LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
             "sglang",
             {"tensor_parallel_size": 2, "max_model_len": 8192, "mem_fraction_static": 0.8, "enforce_eager": True},
             f"python -m sglang.launch_server --model-path {LLAMA} --tp-size 2 --context-length 8192"
-            " --mem-fraction-static 0.8 --disable-cuda-graph",
+            " --mem-fraction-static 0.8 --disable-prefill-cuda-graph --disable-decode-cuda-graph",
+        ),
+        (
+            "sglang",
+            {"engine_version": "0.5.4", "data_parallel_size": 2, "max_model_len": 8192, "enforce_eager": True},
+            f"python -m sglang.launch_server --model-path {LLAMA} --tp-size 2 --dp-size 2 --enable-dp-attention"
+            " --context-length 8192 --disable-cuda-graph",
         ),
         (
             "sglang",
@@ -53,6 +59,8 @@ LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
             " --cuda-memory-fraction 0.9 --dtype float16",
         ),
         ("transformers", {"max_model_len": 8192}, f"transformers serve {LLAMA}"),
+        ("transformers", {"quantization": "nf4"}, f"transformers serve {LLAMA} --quantization bnb-4bit"),
+        ("transformers", {"quantization": "fp8"}, ""),
         ("vllm", {"max_model_len": 8192}, f"vllm serve {LLAMA} --max-model-len 8192"),
     ],
 )

@@ -141,11 +141,14 @@ def resolve(
         raise InvalidInput(f"there is no folder {target}")
     named = str(folder.resolve()) if local else target
     variables: dict[str, str] = {}
+    quantized = _says_its_quantization(folder, chosen, planned if checkpoint is None else None)
     if chosen.engine == transformers.ENGINE.name:
-        words = transformers.line(chosen, named)
+        words = transformers.line(chosen, named, quantized)
+        if not words:
+            raise InvalidInput(f"transformers serve cannot turn floats into {chosen.quantization}; quantise them first")
         variables = {NAME: BUILTIN} if fetch is not None else {}
     else:
-        words = flags.command(chosen, named, quantization_in_checkpoint=_says_its_quantization(folder, chosen))
+        words = flags.command(chosen, named, quantization_in_checkpoint=quantized)
         words += ["--served-model-name", BUILTIN] if fetch is not None else []
     order = Order(
         command=(*words, *arguments),
@@ -183,13 +186,18 @@ def _planned(
     return made, made.deployment, made.checkpoint
 
 
-def _says_its_quantization(folder: Path, chosen: Deployment) -> bool:
-    """Whether the folder is quantised already, so that vLLM needs no flag for what the plan quantises."""
+def _says_its_quantization(folder: Path, chosen: Deployment, planned: Plan | None) -> bool:
+    """Whether what is served is quantised already, so that no flag is needed for what the plan quantises.
+
+    The folder says so; of a hub's model the plan does, and what nobody knows is left as it is.
+    """
     from workbench.architecture import Model
     from workbench.formats import checkpoint_scheme
 
-    if chosen.quantization is None or not folder.is_dir():
+    if chosen.quantization is None:
         return True
+    if not folder.is_dir():
+        return planned is None or checkpoint_scheme(planned.model) is not None
     try:
         return checkpoint_scheme(Model.from_config(folder)) is not None
     except (UnknownName, UnsupportedModel, InvalidInput):

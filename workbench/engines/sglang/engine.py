@@ -2,7 +2,8 @@
 
 ``max_model_len`` is its ``--context-length``, ``max_num_seqs`` its ``--max-running-requests``,
 ``max_num_batched_tokens`` its ``--chunked-prefill-size``, ``block_size`` its ``--page-size``. Data parallelism is that
-of the attention (``--enable-dp-attention``): its tensor parallel size is then the product of both.
+of the attention (``--attn-dp-size``): its tensor parallel size is then the product of both. From 0.5.23 on its parser
+warns of the older words for it and for doing without CUDA graphs (``server_args.py``), and may drop them in 2027.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from workbench.architecture.model import Model
 from workbench.deployment import Deployment
 from workbench.engines.engine import Defaults, Engine, Floats
 from workbench.engines.sglang import versions
+from workbench.engines.tables import parse
 from workbench.engines.words import dtype, flags
 from workbench.formats import SCHEMES
 from workbench.hardware import GPU
@@ -24,6 +26,10 @@ _FLAGS = {
     "kv_cache_dtype": "--kv-cache-dtype",
     "mem_fraction_static": "--mem-fraction-static",
 }
+
+
+#: From here on some words are new.
+_RENAMED = (0, 5, 23)
 
 
 def defaults(version: versions.Version, card: GPU, model: Model, length: Floats) -> Defaults:
@@ -40,7 +46,9 @@ def command(deployment: Deployment, checkpoint: str, model: Model, quantized: bo
     words = ["python", "-m", "sglang.launch_server", "--model-path", checkpoint]
     ranks, data = deployment.tensor_parallel_size * deployment.data_parallel_size, deployment.data_parallel_size
     words += ["--tp-size", str(ranks)] if ranks > 1 else []
-    words += ["--dp-size", str(data), "--enable-dp-attention"] if data > 1 else []
+    new = parse(deployment.engine_version or versions.DEFAULT) >= _RENAMED
+    if data > 1:
+        words += ["--attn-dp-size", str(data)] if new else ["--dp-size", str(data), "--enable-dp-attention"]
     words += ["--ep-size", str(ranks)] if deployment.enable_expert_parallel else []
     words += flags(deployment, _FLAGS)
     scheme = SCHEMES.get(deployment.quantization or "")
@@ -48,7 +56,9 @@ def command(deployment: Deployment, checkpoint: str, model: Model, quantized: bo
         words += ["--quantization", scheme.vllm]
     if dtype(deployment):
         words += ["--dtype", dtype(deployment)]
-    return words + (["--disable-cuda-graph"] if deployment.enforce_eager else [])
+    if deployment.enforce_eager:
+        words += ["--disable-prefill-cuda-graph", "--disable-decode-cuda-graph"] if new else ["--disable-cuda-graph"]
+    return words
 
 
 ENGINE = Engine(

@@ -31,16 +31,28 @@ def defaults(version: versions.Version, card: GPU, model: Model, length: Floats)
     return Defaults(max_num_seqs=1, max_num_batched_tokens=length)
 
 
-def line(deployment: Deployment, checkpoint: str) -> list[str]:
-    """The ``transformers serve`` line; lengths and batch are set by each request there."""
+#: Schemes that the server turns floats into while it loads them; it knows bitsandbytes' alone
+#: (5.19 ``cli/serving/model_manager.py``).
+QUANTIZATION = {"nf4": "bnb-4bit"}
+
+
+def line(deployment: Deployment, checkpoint: str, quantized: bool) -> list[str]:
+    """The ``transformers serve`` line; lengths and batch are set by each request there.
+
+    Empty where it would have to quantise floats, since the checkpoint is not ``quantized``, in a way it does not know.
+    """
     words = ["transformers", "serve", checkpoint]
     words += ["--device", "cpu"] if deployment.gpu == "cpu" else []
-    return words + (["--dtype", dtype(deployment)] if dtype(deployment) else [])
+    words += ["--dtype", dtype(deployment)] if dtype(deployment) else []
+    scheme = SCHEMES.get(deployment.quantization or "")
+    if quantized or scheme is None or not (scheme.quantized and scheme.online):
+        return words
+    return [*words, "--quantization", QUANTIZATION[scheme.id]] if scheme.id in QUANTIZATION else []
 
 
 def command(deployment: Deployment, checkpoint: str, model: Model, quantized: bool) -> list[str]:
     """The same, as every engine is asked for it."""
-    return line(deployment, checkpoint)
+    return line(deployment, checkpoint, quantized)
 
 
 ENGINE = Engine(

@@ -7,16 +7,8 @@ without one (``srt/utils/auth.py``), and its series appear with ``--enable-metri
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from workbench.engines.tables import parse
 from workbench.exports.server import Metrics, Server
-
-if TYPE_CHECKING:
-    from workbench.planner import Plan
-
-#: The release whose parser was read: it warns of the older words (``server_args.py``), and may drop them in 2027.
-_RENAMED = (0, 5, 23)
 
 
 def image(version: str, on_cpu: bool) -> str:
@@ -33,20 +25,6 @@ def address(host: str, port: int) -> Sequence[str]:
     return ("--host", host, "--port", str(port))
 
 
-def words(plan: Plan) -> list[str]:
-    """The plan's line, in the spelling that its release does not warn of."""
-    found = list(plan.words)
-    if parse(plan.engine_version) < _RENAMED:
-        return found
-    if "--disable-cuda-graph" in found:
-        at = found.index("--disable-cuda-graph")
-        found[at : at + 1] = ["--disable-prefill-cuda-graph", "--disable-decode-cuda-graph"]
-    if "--enable-dp-attention" in found:
-        found.remove("--enable-dp-attention")
-        found[found.index("--dp-size")] = "--attn-dp-size"
-    return found
-
-
 SERVER = Server(
     engine="sglang",
     image=image,
@@ -58,7 +36,6 @@ SERVER = Server(
     source="https://docs.sglang.io/docs/get-started/install",
     key_words=("--api-key",),
     options=("--enable-metrics",),
-    words=words,
     alias=("--served-model-name",),
     series=Metrics(
         running="sglang:num_running_reqs",

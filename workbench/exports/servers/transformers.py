@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from workbench.engines.transformers.engine import QUANTIZATION
 from workbench.exports.server import Server
 from workbench.formats import checkpoint_scheme
 
 if TYPE_CHECKING:
     from workbench.planner import Plan
-
-#: Schemes that ``--quantization`` turns floats into.
-_WORDS = {"nf4": "bnb-4bit"}
 
 
 def image(version: str, on_cpu: bool) -> str:
@@ -30,11 +28,6 @@ def address(host: str, port: int) -> Sequence[str]:
     return ("--host", host, "--port", str(port))
 
 
-def words(plan: Plan) -> list[str]:
-    """The plan's line, and what it is quantised by while it loads."""
-    return [*plan.words, *(("--quantization", _WORDS[scheme]) if (scheme := quantised_at_load(plan)) in _WORDS else ())]
-
-
 def quantised_at_load(plan: Plan) -> str:
     """Scheme that floats are turned into while they load; "" where the checkpoint is as planned."""
     scheme = plan.setup.scheme if plan.setup else None
@@ -45,7 +38,8 @@ def quantised_at_load(plan: Plan) -> str:
 def obstacle(plan: Plan) -> str | None:
     """What it has no word for."""
     scheme = quantised_at_load(plan)
-    return f"quantization {scheme}: its server quantises by bitsandbytes alone" if scheme not in ("", *_WORDS) else None
+    known = ("", *QUANTIZATION)
+    return None if scheme in known else f"quantization {scheme}: its server quantises by bitsandbytes alone"
 
 
 SERVER = Server(
@@ -57,7 +51,6 @@ SERVER = Server(
     models="/v1/models",
     metrics="",
     source="https://huggingface.co/docs/transformers/main/en/serve-cli/serving",
-    words=words,
     obstacle=obstacle,
     variables=MappingProxyType({"DO_NOT_TRACK": "1"}),
     shared_memory=False,  # one process spreads the layers

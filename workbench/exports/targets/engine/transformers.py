@@ -57,7 +57,7 @@ def _generate(subject: Subject) -> str:
     made, arguments = _AT_LOAD.get(quantised_at_load(subject.plan), ("", ""))
     return _TEXT.format(
         names=", ".join(sorted(filter(None, ("AutoModelForCausalLM", "AutoTokenizer", made)))),
-        model=subject.words[2],
+        model=subject.model_path or subject.plan.model.id,
         batch=deployment.max_num_seqs or 1,
         longest=subject.max_model_len,
         answer=min(_ANSWER, max(1, subject.max_model_len // 2)),
