@@ -48,6 +48,7 @@ class Elsewhere:
         self.node = ""
         self.pid: int | None = None  # the node's own are nothing to this machine
         self.versions: Mapping[str, str] = {}
+        self.where = f"on {cluster.address}"
         self.lost = ""
 
     def ready(self, order: Order, tell: Callable[[Progress], None], stopping: threading.Event) -> None:

@@ -108,6 +108,11 @@ class Lifecycle:
     def pid(self) -> int | None:
         return self.place.pid
 
+    @property
+    def _paced(self) -> str:
+        """What a start takes is known of this engine where it runs, and of no other machine."""
+        return f"{self.order.engine.title} {self.place.where}".rstrip()
+
     # --- seen from outside --------------------------------------------------------------------------------------
 
     def observe(self, notify: Callable[[], None]) -> Callable[[], None]:
@@ -185,9 +190,9 @@ class Lifecycle:
         self.log_path.unlink(missing_ok=True)
         self._begin = self._stage_began = time.monotonic()
         self._stage, self._took, self._rest = "starting", {}, None
-        self._pace = pace.like(engine.title, self.order.command, tuple(engine.stages))
-        self._tell_stage()
+        self._pace = pace.like(self._paced, self.order.command, tuple(engine.stages))
         self._process = self.place.start(self.order, self.log_path, self._preparing)
+        self._tell_stage()
         asked = 0.0
         with Client(self.url, timeout=10.0) as client:
             while (code := self._process.poll()) is None:
@@ -221,7 +226,7 @@ class Lifecycle:
         with contextlib.suppress(WorkbenchError):
             self.said = client.metrics().memory().filled_from(self._reader.report())
         self._enter(None)
-        pace.keep(self.order.engine.title, self.order.command, self._took)
+        pace.keep(self._paced, self.order.command, self._took)
         self.progress = Progress(1.0, self.order.engine.stages["ready"])
         self._settle("ready")
 

@@ -47,6 +47,8 @@ class Place(Protocol):
         Its process on this machine, if it is on this machine.
     versions : mapping
         Packages that its environment holds, once known.
+    where : str
+        Which place it is; "" for this machine.
     lost : str
         Why an engine went where its log cannot say, in words; else "".
     """
@@ -56,6 +58,7 @@ class Place(Protocol):
 
     pid: int | None
     versions: Mapping[str, str]
+    where: str
     lost: str
 
     def ready(self, order: Order, tell: Callable[[Progress], None], stopping: threading.Event) -> None:
@@ -96,7 +99,7 @@ class Here:
         self._scratch: Path | None = None
         self.pid: int | None = None
         self.versions: Mapping[str, str] = {}
-        self.lost = ""
+        self.where = self.lost = ""
 
     @property
     def url(self) -> str:
