@@ -73,6 +73,7 @@ class Behaviour:
     log: Path | None = None
     auth: bool = True
     open_door: bool = False
+    one_stream: bool = False
     health: bool = True
     status: int = 200
     hangs: str = ""  # "generation" or "all"
@@ -108,7 +109,7 @@ class Endpoint(_Server):
     def __init__(self, **behaviour):
         self.does = Behaviour(**behaviour)
         self.count, self.now = _Count(), 0
-        self.asked, self._lock = [], threading.Lock()
+        self.asked, self._lock, self._stream = [], threading.Lock(), threading.Lock()
         self._buckets = defaultdict(lambda: [time.monotonic(), self.does.limit[1]])
         super().__init__()
 
@@ -234,10 +235,11 @@ class Endpoint(_Server):
         if does.buffers:
             handler.wfile.write("".join(f"data: {line}\n\n" for line in lines).encode())
             return
-        for line in lines:
-            handler.wfile.write(f"data: {line}\n\n".encode())
-            handler.wfile.flush()
-            time.sleep(does.gap)
+        with self._stream if does.one_stream else contextlib.nullcontext():
+            for line in lines:
+                handler.wfile.write(f"data: {line}\n\n".encode())
+                handler.wfile.flush()
+                time.sleep(does.gap)
 
     def metrics(self):
         """The page of a vLLM."""

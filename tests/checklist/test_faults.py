@@ -23,7 +23,7 @@ GUIDE = {
 }
 LOAD = {"performance.ttft", "performance.tps", "performance.concurrency", "kpis.ttft", "kpis.tps", "kpis.qps"}
 #: What depends on a rate that a busy machine may not reach says nothing of the fault.
-FIGURES = {"ttft": 0.5, "tps": 20, "qps": 3, "scaling_gain": 1.1, "flood_requests": 130, "concurrency": 4}
+FIGURES = {"ttft": 0.5, "tps": 20, "qps": 3, "scaling_gain": 0.05, "flood_requests": 130, "concurrency": 4}
 NEEDS = {
     "task": "chat", "context_lengths": [4096], "isl": 1000, "osl": 200, "concurrency": 16,
     "cost_metric": "llm_usd_per_million_tokens", "quality_metric": "feedback_thumbs_up_share",
@@ -127,6 +127,14 @@ def test_an_endpoint_that_hangs_ends_in_a_fail_not_in_a_hang(evidence):
     assert time.monotonic() - begin < 10
     assert report.names("fail") == {"service.api", "service.probes", "kpis.availability", *LOAD}
     assert "no answer within 0.5 s" in report.answer("service.api").finding.said
+
+
+@pytest.mark.parametrize(("waits", "status"), [(True, "warn"), (False, "pass")])
+def test_streams_that_wait_for_each_other_are_told(waits, status):
+    with Endpoint(one_stream=waits, gap=0.01) as endpoint:
+        report = readiness(endpoint.url, api_key=KEY, changes=FIGURES | {"scaling_gain": 1.5}, checks=["performance"])
+    found = report.answer("performance.concurrency")
+    assert found.status == status, found
 
 
 def test_nobody_there():
