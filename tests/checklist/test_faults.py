@@ -129,7 +129,7 @@ def test_an_endpoint_that_hangs_ends_in_a_fail_not_in_a_hang(evidence):
     assert "no answer within 0.5 s" in report.answer("service.api").finding.said
 
 
-@pytest.mark.parametrize(("waits", "status"), [(True, "warn"), (False, "pass")])
+@pytest.mark.parametrize(("waits", "status"), [(True, "fail"), (False, "pass")])
 def test_streams_that_wait_for_each_other_are_told(waits, status):
     with Endpoint(one_stream=waits, gap=0.01) as endpoint:
         report = readiness(endpoint.url, api_key=KEY, changes=FIGURES | {"scaling_gain": 1.5}, checks=["performance"])
