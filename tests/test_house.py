@@ -60,6 +60,7 @@ ABOVE_THE_CORE = [
     "jobs",
     "cluster",
     "quality",
+    "theory",
     "builtin",
     "quantizers",
     "serving",

@@ -1,0 +1,1 @@
+"""Attention without ever holding its whole matrix."""

@@ -1,0 +1,1 @@
+"""Weights left out: which, in what pattern, and what it costs."""
