@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.errors import InvalidInput
+from workbench.theory.quantisation.sharing import finite, in_groups, sharing_axes
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int32]
@@ -53,7 +54,7 @@ class Quantised:
 
     def values(self) -> Floats:
         """The numbers that the codes stand for, scale × (code - zero point); shape of the tensor."""
-        codes = _grouped(self.codes, self.group)
+        codes = in_groups(self.codes, self.group)
         scale, zero = (_beside(each, self.group) for each in (self.scale, self.zero_point))
         return np.asarray(scale * (codes - zero), dtype=np.float64).reshape(self.codes.shape)
 
@@ -198,11 +199,9 @@ def quantise(
     >>> quantise(x, 4, group=2).values().round(2)
     array([[ 0.1, -0.7,  0. , 16. ]])
     """
-    x = _checked(x)
-    if axis is not None and group is not None:
-        raise InvalidInput("give axis or group, not both: a group already lies within one channel")
-    shaped = _grouped(x, _checked_group(x, group))
-    over = _reduced(shaped, axis, group)
+    x = finite(x)
+    shaped = in_groups(x, group)
+    over = sharing_axes(shaped.ndim, axis, group)
     if limits is None:
         low, high = shaped.min(axis=over, keepdims=True), shaped.max(axis=over, keepdims=True)
     else:
@@ -220,37 +219,6 @@ def quantise(
     if group is not None:
         scale, zero_point = scale[..., 0], zero_point[..., 0]
     return Quantised(codes, scale, zero_point, int(bits), symmetric, group)
-
-
-def _checked(x: ArrayLike) -> Floats:
-    x = np.asarray(x, dtype=np.float64)
-    if x.size == 0:
-        raise InvalidInput("there is nothing to quantise: the array is empty")
-    if not np.all(np.isfinite(x)):
-        raise InvalidInput("the array holds NaN or infinity; no scale fits these, so remove them first")
-    return x
-
-
-def _checked_group(x: Floats, group: int | None) -> int | None:
-    if group is not None and (group < 1 or x.ndim == 0 or x.shape[-1] % group):
-        raise InvalidInput(f"group is {group}; give a whole number that divides the last axis of {x.shape}")
-    return group
-
-
-def _reduced(shaped: NDArray[Any], axis: int | None, group: int | None) -> tuple[int, ...]:
-    """The axes of which all values share a grid."""
-    if group is not None:
-        return (shaped.ndim - 1,)
-    if axis is None:
-        return tuple(range(shaped.ndim))
-    if not -shaped.ndim <= axis < shaped.ndim:
-        raise InvalidInput(f"axis is {axis}; the array has {shaped.ndim}")
-    return tuple(each for each in range(shaped.ndim) if each != axis % shaped.ndim)
-
-
-def _grouped(x: NDArray[Any], group: int | None) -> NDArray[Any]:
-    """Shape (…, inputs) as (…, groups, group)."""
-    return x if group is None else x.reshape(*x.shape[:-1], -1, group)
 
 
 def _beside(scale: NDArray[Any], group: int | None) -> NDArray[Any]:
