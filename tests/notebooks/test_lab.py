@@ -35,7 +35,9 @@ def test_in_a_checkout_one_works_in_its_notebooks() -> None:
 def test_notebooks_are_copied_and_yours_stay(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     assert lab.working_folder(folder) == folder
-    assert {p.name for p in folder.iterdir()} == set(lab.NOTEBOOKS)
+    assert {p.name for p in folder.iterdir()} == {*lab.NOTEBOOKS, lab.LEARN}
+    learn = Path(lab.__file__).parents[2] / "notebooks" / lab.LEARN
+    assert {p.name for p in (folder / lab.LEARN).iterdir()} == {p.name for p in learn.glob("*.ipynb")}
     (folder / "workbench.ipynb").write_text("mine")
     lab.working_folder(folder)
     assert (folder / "workbench.ipynb").read_text() == "mine"

@@ -1,4 +1,4 @@
-"""``workbench app``: the planner and its accuracy as pages for everybody, served by Voila behind a token.
+"""``workbench app``: the planner, its accuracy and the learn notebooks as pages for everybody, by Voila behind a token.
 
 Stand-alone Voila, because its kernels refuse code from the page; the Jupyter-server route would run it.
 """
@@ -10,6 +10,7 @@ import os
 import secrets
 import socket
 import webbrowser
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,9 +22,15 @@ HELP = "serve the planner's pages (Voila), behind a token"
 DEFAULT_PORT = 8866
 
 #: Address of a page -> its notebook and the link to it. The first is what Voila serves at the root.
-PAGES = {"": ("planner.ipynb", "Planner"), "accuracy": ("accuracy.ipynb", "Accuracy")}
+PAGES = {
+    "": ("planner.ipynb", "Planner"),
+    "accuracy": ("accuracy.ipynb", "Accuracy"),
+    "learn": ("learn/index.ipynb", "Learn"),
+}
 #: Kernels kept warm for a page that fewer people visit.
 POOL_OF_OTHERS = 1
+#: Pages of their own for every notebook in this one's folder; their kernels start when they are visited.
+CONTENTS = "learn"
 
 #: Nothing on the page may come from, or go to, another machine. Voila's bundle evaluates code, and anywidget
 #: imports its module from a blob.
@@ -74,9 +81,31 @@ def free_port(host: str, wanted: int | None, first: int) -> int:
     raise InvalidInput(f"no free port from {first} on; name one with --port")
 
 
+def lessons() -> dict[str, str]:
+    """Address -> notebook of the pages that the contents list."""
+    if CONTENTS not in PAGES:
+        return {}
+    contents = PAGES[CONTENTS][0]
+    folder = notebook_path(contents).parent
+    found = sorted(path.name for path in folder.glob("*.ipynb") if path.name != Path(contents).name)
+    return {f"{CONTENTS}/{Path(name).stem}": f"{Path(contents).parent}/{name}" for name in found}
+
+
+def _listed_by(path: str) -> Iterable[str]:
+    return lessons().values() if path == CONTENTS else ()
+
+
+def addresses() -> dict[str, str]:
+    """Notebook -> its address, of all pages."""
+    own = {name: path for path, (name, _) in PAGES.items()}
+    return own | {name: path for path, name in lessons().items()}
+
+
 def voila_config(notebook: Path, *, host: str, port: int, token: str, pool: int, cull_after: int) -> Any:
     """Voila's configuration for one app notebook, as a traitlets Config."""
     from traitlets.config import Config
+
+    from workbench.ui.lesson import LearnPages
 
     config = Config()
     config.Voila.notebook_path = str(notebook)
@@ -85,9 +114,13 @@ def voila_config(notebook: Path, *, host: str, port: int, token: str, pool: int,
     config.Voila.log_level = "WARN"
     config.Voila.tornado_settings = {"headers": {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}}
     config.VoilaConfiguration.template = "workbench"
+    # Formulas and links of Markdown cells, made ready for a page that has no MathJax and no notebooks beside it.
+    config.VoilaExporter.preprocessors = [LearnPages]
+    config.LearnPages.addresses = addresses()
     # The template's links. Only here: served by a notebook server, the pages have other addresses.
     pages = [
-        {"path": path, "label": label, "name": name.removesuffix(".ipynb")} for path, (name, label) in PAGES.items()
+        {"path": path, "label": label, "names": [Path(each).stem for each in (name, *_listed_by(path))]}
+        for path, (name, label) in PAGES.items()
     ]
     config.VoilaConfiguration.resources = {"workbench_pages": pages}
     config.VoilaConfiguration.allow_template_override = "NO"
@@ -194,7 +227,7 @@ def run(args: argparse.Namespace) -> int:
             )  # Voila's own route to its one notebook takes any address, so it is last
             others = [
                 (url_path_join(self.server_url, path), page, {**options, "notebook_path": self._beside(name)})
-                for path, (name, _) in PAGES.items()
+                for name, path in addresses().items()
                 if path
             ]
             handlers += [*others, (root, page, options)]

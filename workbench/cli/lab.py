@@ -18,6 +18,8 @@ from workbench.processes import Supervised
 HELP = "open the workbench notebook in JupyterLab, on this machine only"
 DEFAULT_PORT = 8888
 NOTEBOOKS = ("workbench.ipynb", "quantize.ipynb", "readiness.ipynb", "deploy.ipynb", "planner.ipynb", "accuracy.ipynb")
+#: A folder of notebooks beside them.
+LEARN = "learn"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,8 +55,8 @@ def working_folder(wanted: Path | None) -> Path:
     if folder == shipped:
         return folder
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in NOTEBOOKS:
+        (folder / LEARN).mkdir(parents=True, exist_ok=True)
+        for name in (*NOTEBOOKS, *(f"{LEARN}/{path.name}" for path in (shipped / LEARN).glob("*.ipynb"))):
             if not (folder / name).exists():
                 shutil.copyfile(shipped / name, folder / name)
     except OSError as error:
