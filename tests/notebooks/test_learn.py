@@ -43,7 +43,9 @@ def test_a_lesson_has_its_parts(name: str) -> None:
     codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.outputs for cell in codes), "outputs are committed"
     assert not any(output.output_type == "error" for cell in codes for output in cell.outputs)
-    assert not any("/work/" in str(cell) or "/root/" in str(cell) for cell in notebook.cells)
+    assert "widgets" not in notebook.metadata, "python tests/notebooks/refresh.py writes it without the widgets' state"
+    assert (LEARN / name).stat().st_size < 200_000
+    assert not any("/home/" in str(cell) or "/root/" in str(cell) or "/work/" in str(cell) for cell in notebook.cells)
 
 
 def test_the_contents_list_every_lesson_with_its_title() -> None:
