@@ -21,16 +21,17 @@ from workbench.translation.result import STATUSES
         ("text-generation-launcher --model-id m --max-input-length 4096", "TGI",
          "text-generation-launcher --model-id m --max-input-tokens 4096"),
         ("ollama run llama3.1:8b", "Ollama", "ollama run llama3.1:8b"),
-        ("trtllm-build --checkpoint_dir a --output_dir b --gemm_plugin fp8", "TensorRT-LLM", ""),
-        ("python convert_checkpoint.py --model_dir a", "TensorRT-LLM", ""),
-        ("mpirun -n 2 python run.py --engine_dir a", "TensorRT-LLM", ""),
-        ("python -m auto_gptq.quantize --bits=4", "AutoGPTQ", ""),
+        ("trtllm-build --checkpoint_dir a --output_dir b --gemm_plugin fp8", "TensorRT-LLM", "trtllm-serve a"),
+        ("python convert_checkpoint.py --model_dir a", "TensorRT-LLM", "trtllm-serve a"),
+        ("mpirun -n 2 python run.py --engine_dir a", "TensorRT-LLM", "trtllm-serve a --tp_size 2"),
+        ("python -m auto_gptq.quantize --bits=4", "AutoGPTQ", "workbench quantize --method gptq --set bits=4"),
         ('tritonserver --model-repository=/m --backend-config=vllm,cmdline_args="--max-num-seqs 256"', "Triton",
          "tritonserver --model-repository=/m"),
     ],
 )  # fmt: skip
 def test_a_command(text, tool, command):
-    (part,) = wb.translate(text).parts
+    part, *beside = wb.translate(text).parts
+    assert [one.form for one in beside] == (["json"] if "cmdline_args" in text else [])
     assert (part.engine, part.command) == (tool, command)
     assert all(change.source for change in part.changes)
     assert all(change.text for change in part.changes if change.status != "kept")

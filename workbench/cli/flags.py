@@ -70,7 +70,7 @@ def _read(name: str) -> str:
 
 def _planned(part: Part, args: argparse.Namespace) -> dict[str, Any] | None:
     """Whether what it describes would fit; None of what describes no server."""
-    if part.engine != "vllm" or not part.words or not part.model:
+    if not part.describes or not part.model:
         return None
     try:
         plan = part.plan(workload(args), **deployment_fields(args))

@@ -56,10 +56,9 @@ def servers(text: str, block: Block) -> list[Pasted]:
         if described or language in _YAML:
             return described
     called = [] if language in _SHELL else python_text.pasted(text, start, end)
-    typed = commands.pasted(text, start, end)
+    typed = _building(commands.pasted(text, start, end))
     if not any(found.program == "vllm" for found in typed) and language not in _SHELL:
-        # guides write commands as comments of other code; blanks in the place of the marks keep every place
-        plain = _COMMENT.sub(lambda mark: " " * len(mark[0]), text[start:end])
+        plain = _commented(text[start:end])
         seen = {found.start for found in typed}
         commented = [found for found in commands.pasted(" " * start + plain, start, end) if found.start not in seen]
         typed += [found for found in commented if found.program == "vllm" or other_tools.unmistakable(found.program)]
@@ -68,6 +67,27 @@ def servers(text: str, block: Block) -> list[Pasted]:
     if _IMAGE.search(text, start, end):
         typed = [_in_image(found) for found in typed]
     return sorted([*called, *typed], key=lambda found: found.start)
+
+
+def _commented(text: str) -> str:
+    """The comments alone, where guides write commands beside other code; blanks keep every place."""
+    made = []
+    for line in text.splitlines(keepends=True):
+        mark = _COMMENT.match(line)
+        ending = line[len(line.rstrip("\r\n")) :]
+        body = line[: len(line) - len(ending)]
+        made += [" " * mark.end() + body[mark.end() :] if mark else " " * len(body), ending]
+    return "".join(made)
+
+
+def _building(typed: list[Pasted]) -> list[Pasted]:
+    """``make`` in the folder of llama.cpp, which is known by the ``cd`` before it."""
+    found, folder = [], ""
+    for one in typed:
+        if one.program == "cd" and len(one.words) > 1:
+            folder = one.words[1].text.rstrip("/").rsplit("/", 1)[-1]
+        found.append(replace(one, named=folder) if one.program == "make" else one)
+    return found
 
 
 def _outside(typed: list[Pasted], calls: list[Pasted]) -> list[Pasted]:

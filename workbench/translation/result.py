@@ -65,7 +65,8 @@ class Part:
     Attributes
     ----------
     form : str
-        "shell", "docker", "kubernetes", "yaml", "python", "environment", "promql", "grafana", "rules" or "program".
+        "shell", "docker", "kubernetes", "yaml", "python", "environment", "promql", "grafana", "rules" or "program";
+        whole files: "manifest", "dockerfile", "triton", "json", "prometheus".
     engine, version : str
         Whose it is, and the release it is translated for ("" where there are no releases to tell apart).
     changes : tuple of Change
@@ -114,7 +115,12 @@ class Part:
         InvalidInput
             A value is out of range; the message names the field.
         """
-        return Deployment(**self.fields) if self.words and self.engine == "vllm" else None
+        return Deployment(**self.fields) if self.describes else None
+
+    @property
+    def describes(self) -> bool:
+        """Whether it starts a server that can be planned: vLLM's, or one whose engine its fields name."""
+        return bool(self.words) and (self.engine == "vllm" or "engine" in self.fields)
 
     def plan(self, workload: Workload | None = None, **fields: Any) -> Plan:
         """The plan it describes: whether it would fit.

@@ -9,8 +9,19 @@ from dataclasses import replace
 from workbench.engines.vllm.schema import Schema, schema
 from workbench.engines.vllm.schema import check as checked
 from workbench.errors import InvalidInput
-from workbench.translation import assembling, dashboards, deploying, history, other_tools, reading, writing
+from workbench.translation import (
+    assembling,
+    dashboards,
+    deploying,
+    history,
+    manifests,
+    other_tools,
+    reading,
+    triton,
+    writing,
+)
 from workbench.translation.judging import Around, Judged, New, judge
+from workbench.translation.moved import Made
 from workbench.translation.pasted import Lines, Pasted, Setting
 from workbench.translation.result import LOST, Change, Part, Translation
 
@@ -29,7 +40,8 @@ def translate(text: str, version: str | None = None) -> Translation:
     configuration in YAML, containers of Kubernetes and Compose, ``LLM(…)`` and its like in Python (never run),
     variables of the environment, queries of Prometheus alone, in rules and in Grafana's JSON, and pages that hold such
     blocks.
-    Commands of llama.cpp, TensorRT-LLM, TGI, Triton and Ollama are told what was renamed.
+    Commands of llama.cpp, TensorRT-LLM, TGI, Triton and Ollama are told what was renamed and what their parsers would
+    refuse, Kubernetes objects are mended as a whole.
 
     Parameters
     ----------
@@ -65,12 +77,12 @@ def translate(text: str, version: str | None = None) -> Translation:
     text = text.removeprefix("\ufeff")
     known, lines = schema(version), Lines(text)
     parts: list[Part] = []
-    offers = Offers(_OFFERS)
+    offers, steps = Offers(_OFFERS), Made()
     if _is_json(text) and dashboards.has_metrics(text):
         parts.append(dashboards.grafana(text, known, lines))
     else:
         for block in reading.blocks(text):
-            parts += _block(text, block, known, lines, offers)
+            parts += _block(text, block, known, lines, offers, steps)
     if len(parts) > MOST:
         raise _too_many()
     if not parts:
@@ -101,15 +113,27 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _block(text: str, block: reading.Block, known: Schema, lines: Lines, offers: Offers) -> list[Part]:
+def _block(text: str, block: reading.Block, known: Schema, lines: Lines, offers: Offers, steps: Made) -> list[Part]:
     found: list[Part] = []
+    servers: dict[int, Part] = {}
     for pasted in reading.servers(text, block):
         if len(found) > MOST:
             raise _too_many()
-        made = other_tools.part(pasted, lines) if pasted.program != "vllm" else part(pasted, known, lines, offers)
+        made = (
+            other_tools.part(pasted, lines, steps) if pasted.program != "vllm" else part(pasted, known, lines, offers)
+        )
         if made is not None:
             found.append(made)
+            servers[pasted.start] = made
+        handed = triton.handed(pasted.words) if pasted.program == "tritonserver" else None
+        if handed is not None:
+            found.append(part(handed, known, lines, offers))
+    for configuration, arguments in triton.parts(text, block.start, block.end, lines):
+        found += [configuration, *([part(arguments, known, lines, offers)] if arguments else [])]
     inside = text[block.start : block.end]
+    if block.language != "page" and "apiVersion" in inside:
+        whole = manifests.part(inside, servers, lines, known.version, block.start)
+        found += [whole] if whole is not None else []
     if dashboards.has_metrics(inside):
         rules = None
         if block.language != "page":

@@ -38,6 +38,8 @@ def text(
     """
     if pasted.form == "yaml":
         return yaml.safe_dump(_mapping(model, new, schema), sort_keys=False, allow_unicode=True)
+    if pasted.form == "json":
+        return json.dumps(_mapping(model, new, schema, "_"), indent=2, ensure_ascii=False) + "\n"
     if pasted.form == "python":
         settings = [*pasted.settings, *([pasted.model] if pasted.model else [])]
         written = {setting.values[0] for setting in settings if not setting.known and setting.values}

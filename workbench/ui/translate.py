@@ -102,8 +102,8 @@ class TranslatePanel(Panel):
         self.set_trait("answer", plain(found.to_dict() | {"parts": parts}))
 
     def _planned(self, part: Part) -> dict[str, Any] | None:
-        """Whether what it describes would fit; None of what describes no server of vLLM's."""
-        if part.engine != "vllm" or not part.words:
+        """Whether what it describes would fit; None of what describes no server."""
+        if not part.describes:
             return None
         named = part.model in self._names("models")
         model = part.model if named else self.choice["model"]

@@ -14,6 +14,7 @@ const SAID = {
 const FORMS = {
   shell: "Command", docker: "docker run", kubernetes: "Container", yaml: "Configuration", python: "Python call",
   environment: "Environment", promql: "Query", grafana: "Grafana dashboard", rules: "Prometheus rules", program: "Command",
+  manifest: "Manifest", dockerfile: "Dockerfile", triton: "config.pbtxt", json: "model.json", prometheus: "prometheus.yml",
 };
 
 function panel(root, model) {
