@@ -11,11 +11,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from workbench import environments
 from workbench.environments import build, pip_log, recipe
@@ -89,15 +89,6 @@ def write(folder: Path, packages: list[str], *, more: str = "", after: str = "")
     names = ", ".join(json.dumps(str(package)) for package in packages)
     step = f"[[steps]]\npackages = [{names}]\n"
     (folder / "small.toml").write_text(f'purpose = "is small"\n{more}\n{step}\n{after}')
-
-
-def until(condition, seconds: float = 60.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"did not happen within {seconds} s")
 
 
 def left() -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import until
 
 from workbench import environments, jobs
 from workbench.errors import InvalidInput, MissingPart, UnknownName
@@ -78,15 +79,6 @@ def worker(tmp_path, monkeypatch):
     file = tmp_path / "my_worker.py"
     file.write_text(WORKER)
     return file
-
-
-def until(condition, seconds: float = 60.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"did not happen within {seconds} s")
 
 
 def beside(out: Path) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import until
 
 from workbench.errors import MissingPart
 from workbench.processes import Supervised, exit_text
@@ -55,16 +56,6 @@ def marked(mark: str, besides: str | None = None) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
-
-
-def until(condition, seconds: float = 30.0):
-    """Poll until `condition()` is true; fail when it never is."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"did not happen within {seconds} s")
 
 
 @pytest.fixture

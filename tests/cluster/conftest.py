@@ -11,13 +11,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import until
 
 from workbench import environments
 from workbench.cluster import Cluster
@@ -26,16 +26,6 @@ from workbench.processes import Supervised
 STORE = 100_000_000  # bytes of each node's object store
 #: Below it the nodes see nothing of this machine's files, as nodes of a real cluster do without a shared disk.
 HIDDEN = "hidden"
-
-
-def until(condition: Callable[[], object], seconds: float = 60.0) -> object:
-    """What a condition gives once it gives anything."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.1)
-    raise AssertionError(f"did not happen within {seconds} s")
 
 
 def free_port(host: str) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import until
 
 from workbench import jobs
 from workbench.cli import main
@@ -66,15 +67,6 @@ def start(nodes, worker, tmp_path):
         return jobs.start(name, worker, request, None, target, place=place, inputs=("source",), variables={"HINT": "h"})
 
     return begin
-
-
-def until(condition, seconds: float = 60.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"did not happen within {seconds} s")
 
 
 def counting(job) -> bool:

@@ -10,6 +10,7 @@ import pytest
 import traitlets
 from benchmark_results import TIMES, result
 from streaming_server import StreamingServer
+from waiting import until
 
 import workbench as wb
 from workbench.benchmark import rows
@@ -34,13 +35,6 @@ def at(concurrency: int, tpot: float) -> LoadResult:
     times = replace(TIMES, mean=tpot, p95=tpot * 1.5)
     level = LoadLevel(wb.Workload(64, 16, concurrency), requests=32, seed=concurrency)
     return result(level=level, tpot=times, itl=times, ttft=replace(TIMES, mean=0.03 * concurrency))
-
-
-def until(condition, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 def test_the_plans_own_workload_is_offered_and_the_call_is_shown(plan):
