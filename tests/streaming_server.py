@@ -27,11 +27,13 @@ class StreamingServer:
         Whether it counts tokens.
     chat_only, key, owner, listing
         It has no ``/v1/completions``; it wants a key; what it says the model belongs to; a body for ``/v1/models``.
+    host, port
+        Where it listens.
     """
 
     def __init__(
         self, fault=None, *, first=0.005, gap=0.001, slots=None, stops=False, minimum=False, usage=True,
-        chat_only=False, key=None, owner="nobody", listing=None, metrics=None,
+        chat_only=False, key=None, owner="nobody", listing=None, metrics=None, host="127.0.0.1", port=0,
     ):  # fmt: skip
         self.bodies, self.keys, self.most = [], [], 0
         self._now, self._dead = 0, threading.Event()
@@ -164,8 +166,8 @@ class StreamingServer:
             def handle_error(self, *_):  # a client that gave up
                 pass
 
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = Server((host, port), Handler)
+        self.url = f"http://{host}:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def __enter__(self):

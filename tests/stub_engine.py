@@ -17,6 +17,8 @@ import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from streaming_server import StreamingServer
+
 WORKER = """
 import os, signal, subprocess, sys, tempfile, time
 level, deaf, mark = int(sys.argv[1]), sys.argv[2] == "deaf", sys.argv[3]
@@ -67,8 +69,9 @@ def serve(arguments):
             usage = {"prompt_tokens": 1, "completion_tokens": 3}
             self.reply(200, {"choices": [{"text": said, "finish_reason": "stop"}], "usage": usage})
 
-    server = ThreadingHTTPServer((arguments.host, arguments.port), Handler)
-    server.daemon_threads = True
+    if not arguments.streams:
+        server = ThreadingHTTPServer((arguments.host, arguments.port), Handler)
+        server.daemon_threads = True
 
     def watch():
         while worker.poll() is None:
@@ -78,6 +81,9 @@ def serve(arguments):
 
     threading.Thread(target=watch, daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    if arguments.streams:
+        with StreamingServer(first=0.02, gap=0.01, owner="vllm", host=arguments.host, port=arguments.port):
+            threading.Event().wait()
     server.serve_forever(0.05)
 
 
@@ -111,6 +117,7 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int)
     parser.add_argument("--seconds", type=float, default=0.2)
     parser.add_argument("--deaf", action="store_true")
+    parser.add_argument("--streams", action="store_true", help="answers as streams, so that it can be put under load")
     parser.add_argument("--fails", default="")
     parser.add_argument("--served-model-name", dest="model")
     serve(parser.parse_args())

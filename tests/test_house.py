@@ -48,6 +48,7 @@ CORE = [
 ]
 ABOVE_THE_CORE = [
     "calibration",
+    "processor",
     "machine",
     "progress",
     "worker",

@@ -14,7 +14,7 @@ import pynvml  # type: ignore[import-untyped]
 import pytest
 from standin_nvml import Card, FakeNVML, error
 
-from workbench import machine
+from workbench import machine, processor
 from workbench.quantities import GIB, MIB
 
 # ---------------------------------------------------------------------------------------------- this machine
@@ -63,7 +63,7 @@ def test_a_container_limit_counts(tmp_path: Path) -> None:
 )
 def test_cpu_model_and_flags(tmp_path: Path, text: str, model: str, flag: str) -> None:
     (tmp_path / "cpuinfo").write_text(text)
-    name, flags = machine._cpu_model_and_flags(tmp_path / "cpuinfo")
+    name, flags = processor.model_and_flags(tmp_path / "cpuinfo")
     assert model in name
     assert flag in flags
 

@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 #: Public name -> the module that defines it.
 _PUBLIC = {
+    "Cluster": "workbench.cluster",
     "Deployment": "workbench.deployment",
     "Estimate": "workbench.quantities",
     "Model": "workbench.architecture",
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from workbench.benchmark.experiment import experiment
     from workbench.benchmark.speculation import measure_speculation
     from workbench.checklist import readiness
+    from workbench.cluster import Cluster
     from workbench.comparison import compare
     from workbench.deployment import Deployment, ServiceLevel, Workload
     from workbench.distillation import distill

@@ -7,10 +7,7 @@ driver has no GPUs, and ``notes`` says why.
 from __future__ import annotations
 
 import json
-import os
 import platform
-import re
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +19,7 @@ import pynvml  # type: ignore[import-untyped]
 
 from workbench import hardware
 from workbench.errors import UnknownName
+from workbench.processor import memory, model_and_flags, usable_cores
 from workbench.quantities import Estimate, show_bytes
 
 #: vLLM has no kernels for older cards.
@@ -423,7 +421,7 @@ def _remarks(device: GPUDevice) -> Iterator[str]:
 
 
 def _cpu() -> CPU:
-    model, flags = _cpu_model_and_flags()
+    model, flags = model_and_flags()
     wanted = {"avx2": "avx2", "avx512f": "avx512", "avx512_bf16": "avx512_bf16", "amx_bf16": "amx_bf16"}
     wanted |= {"amx_int8": "amx_int8", "asimd": "neon", "sve": "sve", "bf16": "arm_bf16"}
     try:
@@ -432,47 +430,11 @@ def _cpu() -> CPU:
         host = None
     return CPU(
         model=model,
-        cores=_usable_cores(),
+        cores=usable_cores(),
         physical_cores=psutil.cpu_count(logical=False),
         features=tuple(word for flag, word in wanted.items() if flag in flags),
         host=host,
     )
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _cpu_model_and_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, frozenset[str]]:
-    if cpuinfo.is_file():
-        text = cpuinfo.read_text(errors="replace")
-        model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-        flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
-        name = model[1].strip() if model else platform.machine()
-        return name, frozenset(flags[1].split()) if flags else frozenset()
-    if platform.system() == "Darwin":
-        asked = subprocess.run(
-            ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return asked.stdout.strip() or platform.processor(), frozenset({"asimd"})
-    return platform.processor() or platform.machine(), frozenset()
-
-
-def memory(limit_file: Path = Path("/sys/fs/cgroup/memory.max")) -> tuple[int, int]:
-    """Total and available [bytes]; a container's limit counts, where it is below the machine's."""
-    memory = psutil.virtual_memory()
-    total, available = int(memory.total), int(memory.available)
-    try:
-        limit = int(limit_file.read_text())
-        used = int(limit_file.with_name("memory.current").read_text())
-    except (OSError, ValueError):  # no cgroup version 2, or "max"
-        return total, available
-    return min(total, limit), max(0, min(available, limit - used))
 
 
 def _existing(path: Path) -> Path:

@@ -7,6 +7,7 @@ import shutil
 import time
 
 import pytest
+from waiting import until
 
 import workbench as wb
 from workbench import builtin, headers
@@ -17,33 +18,32 @@ from workbench.jobs import JobCancelled, JobFailed
 FEW = {"num_calibration_samples": 16, "max_seq_length": 128}
 
 
-def until(condition, seconds: float = 60.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"did not happen within {seconds} s")
-
-
 def only(nodes, name: str) -> Cluster:
     return Cluster(nodes.direct, resources={name: 1})
 
 
 @pytest.mark.environment
-def test_a_quantisation_from_the_command_line(nodes, tmp_path, capsys):
+def test_two_methods_from_the_command_line_are_tried_side_by_side(nodes, tmp_path, capsys):
+    """A node has one processor, so each takes one."""
     builtin.ensure()
     out = tmp_path / "made"
-    words = ["quantize", "builtin", "--method", "w4a16_rtn", "--evaluate-tokens", "0", "--out", str(out), "--json"]
-    assert main([*words, "--on", nodes.direct, "--needs", "right=1", "--needs", "cpus=1"]) == 0
-    result = json.loads(capsys.readouterr().out)
-    made = json.loads((out / "workbench.json").read_text())
-    assert made["node"]["address"] == "127.0.0.3"
-    assert made["environment"]["versions"]["torch"]
-    assert made["request"]["needs"]["memory"] > 2**30
-    assert result["out"] == str(out)
-    assert result["bytes_after"] == headers.read(out).bytes < result["bytes_before"]
-    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    words = ["quantize", "builtin", "--evaluate-tokens", "0", "--out", str(out), "--no-load", "--json"]
+    both = ["--method", "w4a16_rtn", "--method", "fp8_dynamic", "--on", nodes.direct, "--needs", "cpus=1"]
+    assert main([*words, *both]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {trial["method"] for trial in told["trials"]} == {"w4a16_rtn", "fp8_dynamic"}  # as they were done
+    made = []
+    for trial in told["trials"]:
+        assert trial["outcome"] == "done"
+        folder = out / trial["method"]
+        assert trial["result"]["out"] == str(folder)
+        assert trial["result"]["bytes_after"] == headers.read(folder).bytes < trial["result"]["bytes_before"]
+        made.append(json.loads((folder / "workbench.json").read_text()))
+        assert made[-1]["environment"]["versions"]["torch"]
+        assert made[-1]["request"]["needs"]["memory"] > 2**30
+    assert {one["node"]["address"] for one in made} == {"127.0.0.2", "127.0.0.3"}
+    assert max(one["started"] for one in made) < min(one["finished"] for one in made)
+    assert sorted(path.name for path in out.iterdir()) == ["fp8_dynamic", "trials.json", "w4a16_rtn"]
     nodes.clean()
 
 

@@ -7,37 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-import uuid
-from functools import partial
 from pathlib import Path
 
 import pytest
+from cluster_orders import stub
+from waiting import until
 
 import workbench as wb
 from workbench.cluster import Cluster
 from workbench.errors import InvalidInput, WorkbenchError
-from workbench.serving.elsewhere import Elsewhere
-from workbench.serving.lifecycle import Order
 from workbench.serving.server import Server
 
 TESTS = Path(__file__).parents[1]
-
-
-def until(condition, seconds: float = 60.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"did not happen within {seconds} s")
-
-
-def stub(on: Cluster, model: Path, *more: str, port: int | None = None) -> Order:
-    """A stand-in for vLLM (see stub_engine); the nodes' environment gptqmodel is where it lives (see conftest)."""
-    command = ("vllm", "serve", str(model), "--mark", f"mark-{uuid.uuid4().hex}", *more)
-    place = partial(Elsewhere, on, {"gpus": 0})
-    return Order(command=command, environment="gptqmodel", offline=True, port=port, place=place)
 
 
 @pytest.fixture

@@ -110,7 +110,6 @@ def test_the_command_line_refuses_in_a_sentence(tmp_path, capsys):
         (["--on", "nowhere"], "names no Ray cluster"),
         (["--needs", "cpus=2"], "--needs is of a node"),
         (["--on", "ray://head", "--needs", "cpus"], "NAME=NUMBER"),
-        (["--on", "ray://head", "--method", "gptq", "--method", "awq"], "--on is for one method"),
     ):
         assert main(["quantize", "builtin", "--out", str(tmp_path / "x"), *words]) == 2
         assert said in capsys.readouterr().err

@@ -15,9 +15,11 @@ from workbench.benchmark import rows
 from workbench.benchmark.endpoint import approach, warm_up
 from workbench.benchmark.generator import TIME_LIMIT, put
 from workbench.benchmark.load import LoadLevel, LoadResult
+from workbench.benchmark.origin import origin_of
 from workbench.benchmark.planned import Planned, beside
 from workbench.benchmark.sweep import Sweep, climb, doubling, largest
 from workbench.benchmark.target import configuration, describe, tokenizer
+from workbench.cluster import Cluster
 from workbench.deployment import ServiceLevel, Workload
 from workbench.errors import InvalidInput
 from workbench.jobs import JobCancelled
@@ -224,6 +226,7 @@ def bench(
     tokenizer: str | Path | None = None,
     api_key: str | None = None,
     time_limit: float = TIME_LIMIT,
+    on: str | Cluster | None = None,
     tell: Callable[[Progress], None] | None = None,
     on_result: Callable[[LoadResult], None] | None = None,
     cancel: threading.Event | None = None,
@@ -265,6 +268,11 @@ def bench(
         For a server that wants one; it is kept nowhere.
     time_limit : float
         Longest time of one load [s].
+    on : str or Cluster, optional
+        A Ray cluster, ``"ray://HOST:10001"``: what is started is started on one of its nodes, and the load comes from
+        that node, as it does for every server that was started on one (see :mod:`workbench.benchmark.origin`). Several
+        calls at once, in threads or processes, are measured side by side; ask for all of a node's cards or processors
+        (``Cluster(address, cpus=64)``) where none shall share a node.
     tell, on_result, cancel
         Called with a Progress as it goes; called with each load's result as it is measured; ends it when set.
     **options
@@ -296,13 +304,16 @@ def bench(
     asked = {"concurrency": concurrency, "request_rate": request_rate, "sweep": sweep, "requests": requests}
     with ExitStack() as stack:
         server: Server | None = None
-        if isinstance(source, str) and source.startswith(("http://", "https://")):
+        running = isinstance(source, Server) or str(source).startswith(("http://", "https://"))
+        if running and on is not None:
+            raise InvalidInput("a running server stays where it is; leave out on, or say what shall be started there")
+        if isinstance(source, str) and running:
             if options:
                 raise InvalidInput(f"a running server keeps its own settings; leave out {', '.join(options)}")
             url = source.rstrip("/").removesuffix("/v1")
         else:
             given = isinstance(source, Server)
-            server = source if isinstance(source, Server) else serve(source, **options)
+            server = source if isinstance(source, Server) else serve(source, on=on, **options)
             if not given:
                 stack.enter_context(server)
             _await(server, tell, cancel)
@@ -355,6 +366,7 @@ def measure(
         url, api_key=api_key, model=model, isl=first.isl, osl=first.osl, patience=time_limit, cancel=cancel
     )
     cut = tokenizer(tokenizer_folder, server, manner, plan)
+    origin = origin_of(server)
     target = describe(url, manner, plan=plan, version=server.version if server else None, api_key=api_key)
 
     def one(level: LoadLevel) -> LoadResult:
@@ -374,8 +386,9 @@ def measure(
             patience=time_limit, cancel=cancel,
         )  # fmt: skip
         result = put(
-            target, manner, level, tokenizer=cut, api_key=api_key, time_limit=time_limit, tell=told, cancel=cancel
-        )
+            target, manner, level, tokenizer=cut, api_key=api_key, time_limit=time_limit, tell=told, cancel=cancel,
+            origin=origin,
+        )  # fmt: skip
         if on_result is not None:
             on_result(result)
         return result

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench import cpu, processor
 from workbench.benchmark.bench import Benchmark
 from workbench.benchmark.planned import Planned, beside
 from workbench.calibration.here import LearnedHere, learn_here
@@ -98,6 +99,12 @@ def correct(found: Benchmark, plan: Plan | None = None) -> Correction:
             "there is no table to learn from: it takes a folder (out), loads at a concurrency, and the plan that the "
             "server was started by"
         )
+    for each in found.results:
+        if cpu.is_cpu(each.target.gpu) and each.tool.machine.get("node") and not processor.is_this(each.tool.machine):
+            raise InvalidInput(
+                f"the processor of {each.tool.machine['node']} was measured, which says nothing of this machine's; "
+                "learn from its loads there"
+            )
     before = _planned(found, plan)
     learned = learn_here(found.table, engine=found.results[0].target.engine)
     kept = keep(learned.here)

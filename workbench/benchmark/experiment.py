@@ -1,4 +1,7 @@
-"""``wb.experiment``: engines by formats on one model, each really started, under the same load, one after the other."""
+"""``wb.experiment``: engines by formats on one model, each really started, under the same load.
+
+On this machine one after the other, on a cluster side by side.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,11 @@ from workbench.benchmark.generator import TIME_LIMIT
 from workbench.benchmark.load import LoadResult
 from workbench.benchmark.planned import Planned
 from workbench.benchmark.target import configuration
+from workbench.cluster import AT_ONCE, Cluster, cluster_of
 from workbench.deployment import ENGINES, Workload
 from workbench.errors import InvalidInput, UnknownName, WorkbenchError
 from workbench.jobs import JobCancelled
+from workbench.jobs.beside import side_by_side
 from workbench.progress import Progress
 from workbench.quantizers import quantize
 from workbench.serving import Server, serve
@@ -251,10 +256,11 @@ def experiment(
     seed: int | None = None,
     fields: Mapping[str, Mapping[str, Any]] | None = None,
     time_limit: float = TIME_LIMIT,
+    on: str | Cluster | None = None,
     tell: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> Experiment:
-    """Serve a model in several ways, one after the other, and put the same load on each.
+    """Serve a model in several ways, on this machine one after the other, and put the same load on each.
 
     Parameters
     ----------
@@ -273,6 +279,9 @@ def experiment(
         Engine -> fields of its Deployment: ``{"vllm": {"enforce_eager": True}}``.
     time_limit : float
         Longest load [s].
+    on : str or Cluster, optional
+        A Ray cluster, ``"ray://HOST:10001"``: every contender is quantised, served and measured on one of its nodes,
+        side by side. Ask for all of a node (``Cluster(address, cpus=64)``) where none shall share one with another.
     tell, cancel
         Called with a Progress as it goes; ends it when set.
 
@@ -298,31 +307,39 @@ def experiment(
             raise UnknownName("engine", engine, ENGINES, f"one of {', '.join(ENGINES)}")
     load = levels(workload or Workload(), concurrency=concurrency, requests=requests, seed=seed)[0]
     place = Path(folder).expanduser()
-    entries = []
-    for at, contender in enumerate(asked):
+    cluster = None if on is None else cluster_of(on)
+    making = {contender.what: threading.Lock() for contender in asked}  # two may serve what is made once
+    shares = [0.0] * len(asked)
+
+    def one(at: int) -> Entry:
+        contender = asked[at]
+
+        def told(progress: Progress) -> None:
+            if tell is not None:
+                shares[at] = progress.fraction or 0.0
+                tell(Progress(sum(shares) / len(asked), f"{contender.label}: {progress.stage}", progress.detail))
+
         if cancel is not None and cancel.is_set():
             raise JobCancelled("the experiment was cancelled")
-
-        def told(progress: Progress, at: int = at, contender: Contender = contender) -> None:
-            if tell is not None:
-                share = (at + (progress.fraction or 0.0)) / len(asked)
-                tell(Progress(share, f"{contender.label}: {progress.stage}", progress.detail))
-
         try:
-            served = _made(model, contender, place, told, cancel)
-            entries.append(
-                _measured(
-                    model, contender, served, place, told, cancel, dict((fields or {}).get(contender.engine, {})),
-                    {
-                        "workload": load.workload, "requests": load.requests, "warmups": load.warmups,
-                        "seed": load.seed, "time_limit": time_limit,
-                    },
-                )
+            with making[contender.what]:
+                served = _made(model, contender, place, told, cancel, cluster)
+            return _measured(
+                model, contender, served, place, told, cancel, dict((fields or {}).get(contender.engine, {})),
+                {
+                    "workload": load.workload, "requests": load.requests, "warmups": load.warmups,
+                    "seed": load.seed, "time_limit": time_limit,
+                },
+                cluster,
             )  # fmt: skip
         except JobCancelled:
             raise
         except WorkbenchError as error:
-            entries.append(Entry(contender, "failed", str(error)))
+            return Entry(contender, "failed", str(error))
+        finally:
+            shares[at] = 1.0
+
+    entries = side_by_side(one, range(len(asked)), 1 if cluster is None else AT_ONCE)
     rate = {id(entry): entry.result.output_tokens_per_s if entry.result else -1.0 for entry in entries}
     found = Experiment(str(model), tuple(sorted(entries, key=lambda entry: -rate[id(entry)])))
     place.mkdir(parents=True, exist_ok=True)
@@ -345,6 +362,7 @@ def _made(
     place: Path,
     tell: Callable[[Progress], None],
     cancel: threading.Event | None,
+    on: Cluster | None,
 ) -> str:
     """What the engine serves, quantised now if it is not there yet."""
     if contender.place is not None:
@@ -354,7 +372,7 @@ def _made(
         return str(model)
     out = place / choice.folder
     if not out.is_dir():
-        job = quantize(model, choice.method, out, **choice.parameters)
+        job = quantize(model, choice.method, out, on=on, **choice.parameters)
         job.observe(lambda each: tell(each.progress))
         while True:
             try:
@@ -375,11 +393,12 @@ def _measured(
     cancel: threading.Event | None,
     fields: dict[str, Any],
     load: dict[str, Any],
+    on: Cluster | None,
 ) -> Entry:
     """Start, measure, stop."""
     if contender.engine != "llama.cpp":
         fields = {"engine": contender.engine, **fields}
-    with serve(served, **fields) as server:
+    with serve(served, on=on, **fields) as server:
         _await(server, tell, cancel)
         with Footprint(server.pid) as took:
             found = bench(server, tokenizer=_words(model), tell=tell, cancel=cancel, **load)

@@ -11,8 +11,8 @@ import psutil
 from workbench import machine
 
 _EVERY = 1.0  # seconds between two looks
-#: Files that a model's words are not part of.
-_WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt", ".pth")
+#: Endings of the files that weights lie in.
+WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt", ".pth")
 
 
 class Footprint:
@@ -94,5 +94,5 @@ def on_disk(place: str | Path) -> int | None:
     path = Path(place).expanduser()
     if path.is_file():
         return path.stat().st_size
-    files = [file for file in path.glob("*") if file.suffix in _WEIGHTS and file.is_file()] if path.is_dir() else []
+    files = [file for file in path.glob("*") if file.suffix in WEIGHTS and file.is_file()] if path.is_dir() else []
     return sum(file.stat().st_size for file in files) or None

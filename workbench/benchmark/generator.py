@@ -22,24 +22,20 @@ Prompts are random tokens, so that no cache holds them; two loads with one seed 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
 import math
 import os
-import platform
 import threading
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
-
-from workbench import environments, jobs
+from workbench import jobs, processor
 from workbench.benchmark.endpoint import WHOLE, Manner
 from workbench.benchmark.load import PERCENTILES, LoadLevel, LoadResult, Served, Target, Times, Tool
 from workbench.benchmark.meter import Meter
+from workbench.benchmark.origin import HERE, Origin
 from workbench.engines.starting import OFFLINE
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.jobs import Job, JobCancelled
@@ -52,9 +48,10 @@ MOST_FAILED = 0.05
 #: Longest time of one load [s].
 TIME_LIMIT = 600.0
 _WORKER = Path(__file__).with_name("generator_worker.py")
+#: What the worker tells while it runs.
+STAGES = ("starting the load generator", "under load")
 #: Share of a machine's processor that may be at work before a load without a word about it [-].
 _BUSY = 0.25
-_LOOK = 0.5  # seconds
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -118,6 +115,7 @@ def put(
     time_limit: float = TIME_LIMIT,
     tell: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
+    origin: Origin = HERE,
 ) -> LoadResult:
     """Put one load on a server that is warm, and judge what came back.
 
@@ -133,6 +131,8 @@ def put(
         Longest time of the load [s].
     tell, cancel
         Called with a Progress as it goes; ends it when set.
+    origin : Origin
+        Which machine it comes from.
 
     Raises
     ------
@@ -142,34 +142,33 @@ def put(
         ``cancel`` was set.
     """
     line = words(target.url, manner, level, tokenizer)
-    request = {"words": line, "whole": WHOLE, "percentiles": list(PERCENTILES)}
-    busy = psutil.cpu_percent(_LOOK) / 100  # nothing of ours runs just now: server and tool wait
-    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-    with Meter(target.url, api_key) as meter:
+    with origin.words(tokenizer) as near, Meter(target.url, api_key) as meter:
         job = jobs.start(
             f"load of {level.label}",
             _WORKER,
-            request,
-            environments.for_serving().name,
+            {"words": line, "tokenizer": near, "whole": WHOLE, "percentiles": list(PERCENTILES)},
+            origin.environment,
             heavy=False,
-            variables=_variables(target.url, tokenizer, api_key),
+            variables=_variables(target.url, tokenizer, api_key, origin.node),
+            place=origin.place,
+            inputs=("tokenizer",),
         )
         found = _follow(job, level, target, time_limit, tell, cancel)
     _judge(found, target, manner, level, api_key)
-    machine = {**here(), "busy": round(busy, 3)}
-    tool = Tool(NAME, found["version"], ("vllm", "bench", "serve", *line), machine, started)
+    machine = {**found["machine"], **({"node": origin.node} if origin.node else {})}
+    tool = Tool(NAME, found["version"], ("vllm", "bench", "serve", *line), machine, found["started"])
     return _result(found, meter.served, level, target, manner, tool)
 
 
-def _variables(url: str, tokenizer: str, api_key: str | None) -> dict[str, str]:
+def _variables(url: str, tokenizer: str, api_key: str | None, node: str = "") -> dict[str, str]:
     """What the tool runs with. Without a key, one that the environment holds for somebody else must not be sent."""
     variables = {"OPENAI_API_KEY": api_key or "", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
     if Path(tokenizer).is_dir():
         variables |= OFFLINE
     host = urlsplit(url).hostname or ""
-    if host in _LOCAL:  # a proxy that the environment names is not asked for this machine's own addresses
+    if host in (*_LOCAL, node):  # a proxy that the environment names is not asked for a machine's own addresses
         for name in ("NO_PROXY", "no_proxy"):
-            variables[name] = ",".join([*filter(None, [os.environ.get(name)]), *_LOCAL])
+            variables[name] = ",".join([*filter(None, [os.environ.get(name), node]), *_LOCAL])
     return variables
 
 
@@ -181,8 +180,9 @@ def _follow(
     tell: Callable[[Progress], None] | None,
     cancel: threading.Event | None,
 ) -> dict[str, Any]:
-    """The tool's result; the time limit counts from the moment it runs, not from the building of its environment."""
+    """The tool's result; the time limit counts from the moment it runs, not from what comes before on its machine."""
     forget = job.observe(lambda each: tell(each.progress)) if tell is not None else None
+    began: float | None = None
     try:
         while True:
             try:
@@ -191,7 +191,9 @@ def _follow(
                 pass
             if cancel is not None and cancel.is_set():
                 raise JobCancelled("the benchmark was cancelled")
-            if job.seconds > time_limit:
+            if began is None and job.progress.stage in STAGES:
+                began = job.seconds
+            if began is not None and job.seconds - began > time_limit:
                 over = job.progress.detail or "no request over"
                 raise WorkbenchError(
                     f"the load of {level.label} on {target.url} was not over in {time_limit:g} s ({over}); the server "
@@ -282,8 +284,7 @@ def _remarks(
             f"The prefix cache held {served.prefix_hit:.0%} of the prompts, not {load.prefix_hit:.0%}: it has seen "
             "this seed's prompts before."
         )
-    if urlsplit(target.url).hostname in _LOCAL and target.gpu in ("cpu", ""):
-        made.append("The load generator ran on the server's own machine and took some of its processor.")
+    made += _whence(target, tool.machine)
     if tool.machine["busy"] > _BUSY:
         made.append(
             f"Before the load of {level.label}, other work kept {tool.machine['busy']:.0%} of the generator's machine "
@@ -292,15 +293,20 @@ def _remarks(
     return made
 
 
-@cache
-def here() -> Mapping[str, Any]:
-    """The machine that the load comes from."""
-    from workbench import machine
-
-    described = machine.describe()
-    return {
-        "processor": described.cpu.model,
-        "cores": described.cpu.cores,
-        "memory": described.memory_total,
-        "system": platform.platform(),
-    }
+def _whence(target: Target, machine: Mapping[str, Any]) -> list[str]:
+    """Where the load came from, where that bears on its times."""
+    node, host, made = machine.get("node", ""), urlsplit(target.url).hostname, []
+    shared = target.gpu in ("cpu", "")
+    if node:
+        took = ", and took some of its processor" if shared else ""
+        made.append(f"The load came from the server's own node, {node}: no network lies in its times{took}.")
+    elif host in _LOCAL and shared:
+        made.append("The load generator ran on the server's own machine and took some of its processor.")
+    elif host not in _LOCAL:
+        made.append(f"The load was sent from this machine to {host}: the way there and back is in its times.")
+    if node and target.gpu == "cpu" and not processor.is_this(machine):
+        made.append(
+            f"The server computed on {machine['cores']} cores of {machine['processor']}; the plan is of this machine's "
+            "processor."
+        )
+    return made

@@ -1,16 +1,18 @@
 """Runs in vLLM's environment: ``vllm bench serve`` in this process, its progress told, its result made small.
 
-Run by its path (see :mod:`workbench.worker`); of the workbench it imports only what needs the standard library alone.
+Run by its path (see :mod:`workbench.worker`); of the workbench it imports only what its environment has libraries for.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 from collections import Counter
 from importlib.metadata import version
 from typing import Any
 
 from workbench.errors import WorkbenchError
+from workbench.processor import described
 
 #: Our name of a time -> the tool's.
 _TIMES = {"ttft": "ttft", "tpot": "tpot", "itl": "itl", "e2e": "e2el"}
@@ -22,8 +24,8 @@ def work(request: dict[str, Any], worker: Any) -> dict[str, Any]:
     Parameters
     ----------
     request : dict
-        ``words``: the options of ``vllm bench serve``; ``whole``: share of the tokens asked for that an answer must
-        have; ``percentiles``: those that the words ask for.
+        ``words``: the options of ``vllm bench serve``; ``tokenizer``: where that lies on this machine; ``whole``: share
+        of the tokens asked for that an answer must have; ``percentiles``: those that the words ask for.
     worker : workbench.worker.Worker
 
     Returns
@@ -31,7 +33,8 @@ def work(request: dict[str, Any], worker: Any) -> dict[str, Any]:
     dict
         ``version``, ``completed``, ``failed``, ``seconds``, ``input_tokens``, ``output_tokens``, ``times`` [s],
         ``errors`` (what failed requests met, and how often); of the answers, ``short``: how many are shorter than
-        asked for, ``at_once``: came in one piece, ``uncounted``: have tokens that the server did not count.
+        asked for, ``at_once``: came in one piece, ``uncounted``: have tokens that the server did not count;
+        ``machine``: what this one is and how busy it was just before; ``started``: when the load began, ISO 8601, UTC.
     """
     worker.progress(None, "starting the load generator")
     from vllm.benchmarks import serve
@@ -82,12 +85,16 @@ def work(request: dict[str, Any], worker: Any) -> dict[str, Any]:
     parser = FlexibleArgumentParser()
     serve.add_cli_args(parser)
     arguments = parser.parse_args(request["words"])
+    arguments.tokenizer = request["tokenizer"]
     serve.ASYNC_REQUEST_FUNCS[arguments.backend] = counting(serve.ASYNC_REQUEST_FUNCS[arguments.backend])
+    machine = described()  # nothing of ours runs just now: server and tool wait
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     try:
         result = serve.main(arguments)
     except SystemExit as error:
         raise WorkbenchError(f"vllm bench serve ended with {error.code}") from error
-    return {**summary(result, asked, request["whole"], request["percentiles"]), "uncounted": uncounted}
+    found = summary(result, asked, request["whole"], request["percentiles"])
+    return {**found, "uncounted": uncounted, "machine": machine, "started": started}
 
 
 def summary(result: dict[str, Any], asked: list[int], whole: float, percentiles: list[int]) -> dict[str, Any]:

@@ -218,7 +218,7 @@ class Tool:
         What repeats it; the key is not in it.
     machine : mapping
         Where the tool ran: ``processor``, ``cores``, ``memory`` [B], ``system``, and ``busy``: the share of its
-        processor that was at work just before.
+        processor that was at work just before; ``node``, its address, where that is the server's own node of a cluster.
     started : str
         When the load began, ISO 8601 in UTC.
     """

@@ -6,8 +6,10 @@ concurrency, which is what a row states, so it is kept as JSON only.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,24 +101,42 @@ def keep(
     place = Path(folder).expanduser()
     try:
         place.mkdir(parents=True, exist_ok=True)
-        for result in results:
-            # In the order they were measured, and never over an older one.
-            stamp = result.tool.started.replace(":", "").replace("-", "").replace("+0000", "")
-            number = 1
-            while (file := place / f"{_RESULT}{stamp}-{number:04}.json").exists():
-                number += 1
-            write_whole(file, json.dumps(result.to_json(), indent=2) + "\n")
-        for name, fields in (models or {}).items():
-            (place / MODELS).mkdir(exist_ok=True)
-            file = place / MODELS / f"{name.replace('/', '__')}.json"
-            write_whole(file, json.dumps(fields, indent=2, default=str) + "\n")
-        rows = [made for each in read(place) if (made := row(each)) is not None]
-        table = place / TABLE
-        if rows:
-            write_whole(table, rows_as_text(rows, COLUMNS))
-        return table if rows else None
+        with _alone(place):
+            return _added(results, place, models or {})
     except OSError as error:
         raise InvalidInput(f"{place} cannot be written: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Until nobody else adds to the folder: benchmarks side by side may keep what they measure in one."""
+    import fcntl  # not on Windows, where no load generator runs
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _added(results: Sequence[LoadResult], place: Path, models: Mapping[str, Mapping[str, Any]]) -> Path | None:
+    for result in results:
+        # In the order they were measured, and never over an older one.
+        stamp = result.tool.started.replace(":", "").replace("-", "").replace("+0000", "")
+        number = 1
+        while (file := place / f"{_RESULT}{stamp}-{number:04}.json").exists():
+            number += 1
+        write_whole(file, json.dumps(result.to_json(), indent=2) + "\n")
+    for name, fields in models.items():
+        (place / MODELS).mkdir(exist_ok=True)
+        file = place / MODELS / f"{name.replace('/', '__')}.json"
+        write_whole(file, json.dumps(fields, indent=2, default=str) + "\n")
+    rows = [made for each in read(place) if (made := row(each)) is not None]
+    table = place / TABLE
+    if rows:
+        write_whole(table, rows_as_text(rows, COLUMNS))
+    return table if rows else None
 
 
 def read(folder: str | Path) -> list[LoadResult]:

@@ -10,6 +10,7 @@ import threading
 from typing import Any
 
 from workbench.cli.arguments import deployment_fields
+from workbench.cli.clusters import add_cluster_arguments, cluster_from
 from workbench.cli.serve import add_source_arguments, is_url
 from workbench.deployment import ServiceLevel, Workload
 from workbench.errors import InvalidInput, WorkbenchError
@@ -23,6 +24,7 @@ HELP = "put load on a running server, or on one started for it: times, rates, th
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     add_source_arguments(parser, "address of a running server (http://…), or a folder, GGUF file, model id or builtin")
+    add_cluster_arguments(parser)
     load = parser.add_argument_group("load")
     load.add_argument("--concurrency", type=int, nargs="+", metavar="N", help="requests in flight, a load each")
     load.add_argument("--request-rate", type=float, nargs="+", metavar="PER_S", help="requests a second, at random")
@@ -92,7 +94,10 @@ def _source(args: argparse.Namespace) -> tuple[Plan | str, dict[str, Any]]:
     import shlex
 
     plan = Plan.read(args.plan) if args.plan else None
+    on = cluster_from(args)
     if is_url(args.model):
+        if on is not None:
+            raise InvalidInput("a running server stays where it is; leave out --on, or say what shall be started there")
         if args.checkpoint or args.engine_arguments or args.port or deployment_fields(args):
             raise InvalidInput("a running server keeps its own settings; give its address, and its --plan FILE if any")
         return args.model, {"plan": plan}
@@ -102,8 +107,8 @@ def _source(args: argparse.Namespace) -> tuple[Plan | str, dict[str, Any]]:
         words = shlex.split(args.engine_arguments)
     except ValueError as error:
         raise InvalidInput(f"--engine-arguments cannot be split into words: {error}") from error
-    started = {"port": args.port, "checkpoint": args.checkpoint, "arguments": words, **deployment_fields(args)}
-    return plan or args.model, started
+    started = {"port": args.port, "checkpoint": args.checkpoint, "arguments": words, "on": on}
+    return plan or args.model, {**started, **deployment_fields(args)}
 
 
 def _workload(args: argparse.Namespace, plan: Plan | None) -> Workload | None:

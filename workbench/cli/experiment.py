@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from workbench.cli.bench import Teller
+from workbench.cli.clusters import add_cluster_arguments, cluster_from
 from workbench.deployment import Workload
 from workbench.errors import InvalidInput
 from workbench.quantities import show_bytes, show_seconds
 
-HELP = "serve a model by several engines and formats, one after the other, and put the same load on each"
+HELP = "serve a model by several engines and formats, one after the other or side by side, and load each alike"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--field", action="append", default=[], metavar="ENGINE:NAME=VALUE",
         help="a Deployment field for one engine: vllm:enforce_eager=true",
     )  # fmt: skip
+    add_cluster_arguments(parser)
     parser.add_argument("--out", default="experiment", metavar="DIR", help="where everything is kept (%(default)s)")
     parser.add_argument("--chart", metavar="FILE.html", help="write the bars as a page of their own")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         found = experiment(
             args.model, args.contenders, folder=args.out, workload=Workload(args.isl, args.osl),
             concurrency=args.concurrency, requests=args.requests, seed=args.load_seed, fields=_fields(args.field),
-            time_limit=args.time_limit, tell=Teller(), cancel=cancel,
+            time_limit=args.time_limit, on=cluster_from(args), tell=Teller(), cancel=cancel,
         )  # fmt: skip
     finally:
         cancel.set()

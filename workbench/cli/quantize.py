@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="METHOD",
         help="how (awq); METHOD:NAME=VALUE,… with parameters; repeated, or `all`, tries them side by side; "
-        "--list shows them",
+        "with --on, each on a node; --list shows them",
     )
     parser.add_argument(
         "--out",
@@ -97,14 +97,12 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.evaluate_tokens is not None:
         options["evaluate_tokens"] = args.evaluate_tokens
-    on = cluster_from(args)
-    if on is not None and (len(words) > 1 or words == ["all"]):
-        raise InvalidInput("--on is for one method; start a command for each, and the cluster runs them side by side")
+    options["on"] = cluster_from(args)
     if len(words) > 1 or words == ["all"]:
         return _side_by_side(args, words, options)
     chosen = Choice.parse(words[0])
     parameters = {**chosen.parameters, **settings(args.set)}
-    job = quantize(args.model, chosen.method, args.out, on=on, **options, **parameters)
+    job = quantize(args.model, chosen.method, args.out, **options, **parameters)
     result = result_of(job, "nothing will be left")
     if result is None:
         return 1

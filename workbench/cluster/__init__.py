@@ -60,7 +60,10 @@ from workbench.cluster.needs import Needs
 if TYPE_CHECKING:
     from workbench.cluster.cluster import Cluster, cluster_of, place_of
 
-__all__ = ["Cluster", "Needs", "cluster_of", "place_of"]
+__all__ = ["AT_ONCE", "Cluster", "Needs", "cluster_of", "place_of"]
+
+#: Jobs, or servers, of one request that are under way on a cluster: each has a driver on this machine.
+AT_ONCE = 8
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 
 from workbench import cpu, environments, hardware
 from workbench.cluster.address import parse, reach
+from workbench.cluster.driver import VARIABLES
 from workbench.environments import recipe
 from workbench.errors import InvalidInput, MissingPart, UnknownName
 from workbench.jobs import HERE, Place, Task, messages
@@ -99,28 +100,51 @@ class Cluster:
         """Build the driver's environment if it is missing; that of the worker is the node's."""
         reach(parse(self.address))
         built = environments.ensure(ENVIRONMENT, tell, cancel)
-        return _Ready(self, task, built.python, built.environ())
+        return _Ready(self, task, built.python, built.environ({VARIABLES: json.dumps(dict(task.variables))}))
 
     # --- what it has --------------------------------------------------------------------------------------------
 
-    def look(self, timeout: float = 60.0) -> dict[str, Any]:
+    def look(
+        self,
+        timeout: float = 60.0,
+        tell: Callable[[Progress], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> dict[str, Any]:
         """Ask it what it has; takes a few seconds, and half a minute where its head speaks another Ray.
+
+        Parameters
+        ----------
+        timeout : float
+            Longest wait for its answer [s].
+        tell, cancel
+            Of the building of the driver's environment, if that is missing.
 
         Returns
         -------
         dict
-            ``nodes`` (``address``, ``resources`` of each), ``free`` (of all together), ``ray`` and ``python`` (versions
-            of the driver, and so of the cluster).
+            ``nodes`` (of each ``address``, ``host``, ``resources``, and what of them is ``free``; None where Ray does
+            not tell), ``free`` (of all together), ``ray`` and ``python`` (versions of the driver, and so of the
+            cluster).
 
         Raises
         ------
         MissingPart
             It does not answer in time, or runs another Ray or Python.
         """
+        return self._answer("look", timeout, tell, cancel)
+
+    def _answer(
+        self,
+        errand: str,
+        timeout: float = 60.0,
+        tell: Callable[[Progress], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> dict[str, Any]:
+        """What it says to a question."""
         reach(parse(self.address))
-        built = environments.ensure(ENVIRONMENT)
+        built = environments.ensure(ENVIRONMENT, tell, cancel)
         folder = environments.cache_root() / "cluster" / f"look-{uuid.uuid4().hex}"
-        process = start({**self.errand("look"), "modules": None}, folder, built, scratch=folder)
+        process = start({**self.errand(errand), "modules": None}, folder, built, scratch=folder)
         try:
             code = process.wait(timeout)
         except TimeoutError:
@@ -136,7 +160,7 @@ class Cluster:
 
     def card(self) -> str:
         """The card of its nodes as a Deployment names it; the processor where it has none. Asks it."""
-        having = [node["resources"] for node in self.look()["nodes"] if node["resources"].get("GPU", 0) >= 1]
+        having = [node["resources"] for node in self._answer("nodes")["nodes"] if node["resources"].get("GPU", 0) >= 1]
         if not having:
             return cpu.NAME
         # Ray names what it recognised: "accelerator_type:H100".
@@ -191,7 +215,6 @@ class _Ready:
             request=dict(request),
             inputs=list(task.inputs),
             environment=name,
-            variables=dict(task.variables),
             needs=self.cluster.needs(request.get("needs", {})),
             likes_gpu=name is not None and recipe.read(name).torch in ("any", "cuda"),
             retries=self.cluster.retries,

@@ -32,6 +32,7 @@ _LEFT_OUT = ("ui", "cli", "notebooks", "__pycache__")  # of the package: nothing
 _LEAVE_TO_KEEPERS = {"RAY_kill_child_processes_on_worker_exit": "0"}
 _NOT_STARTED = "Starting Ray client server failed"  # in what a busy head says
 _LOOK = 0.5  # seconds between two looks at what is awaited
+_PATIENCE = 15.0  # seconds for a task that takes nothing
 
 
 class Lost(WorkbenchError):
@@ -165,14 +166,40 @@ def _mismatch(address: Address, ray_there: str, python_there: str, ray_here: str
 
 
 def nodes() -> list[dict[str, Any]]:
-    """Every living node: ``address``, and ``resources`` by their names, whether taken or not."""
+    """Every living node: ``address``, ``host``, ``id``, and ``resources`` by their names, whether taken or not."""
     import ray
 
     return [
-        {"address": node["NodeManagerAddress"], "resources": dict(node["Resources"])}
+        {
+            "address": node["NodeManagerAddress"],
+            "host": node.get("NodeManagerHostname", ""),
+            "id": node["NodeID"],
+            "resources": dict(node["Resources"]),
+        }
         for node in ray.nodes()
         if node["Alive"]
     ]
+
+
+def free_on_each() -> dict[str, dict[str, float]]:
+    """What nobody has taken, by the node's id; empty where this Ray does not tell, or not in time.
+
+    Ray has no public word for it but in its dashboard, so a task that takes nothing asks Ray's own: a driver that came
+    through Ray Client has none of its state.
+    """
+    import ray
+
+    def ask() -> dict[str, dict[str, float]]:
+        from ray._private.state import available_resources_per_node
+
+        return {str(node): dict(free) for node, free in available_resources_per_node().items()}
+
+    try:
+        found: dict[str, dict[str, float]] = ray.get(ray.remote(num_cpus=0)(ask).remote(), timeout=_PATIENCE)
+    except Exception as error:
+        print(f"[workbench] what is free on each node is not known: {error!r}", flush=True)
+        return {}
+    return found
 
 
 def free() -> dict[str, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 import uuid
@@ -24,6 +25,8 @@ from workbench.errors import MissingPart, WorkbenchError
 if TYPE_CHECKING:
     from workbench.worker import Worker
 
+#: In the driver's own environment: the worker's variables as JSON. A key may be among them, and its request is a file.
+VARIABLES = "WORKBENCH_VARIABLES"
 _CANNOT_TELL = 74  # see workbench.worker
 _GRACE = 3.0  # seconds between asking a worker on a node to end and killing it
 _NEWS = 0.3  # seconds between two questions for news
@@ -35,22 +38,26 @@ def work(request: dict[str, Any], worker: Worker) -> Any:
     Parameters
     ----------
     request : dict
-        ``errand`` ("work", "serve" or "look"), ``address``, ``modules``, and what :func:`_work`, :func:`_serve` read.
+        ``errand`` (one of :data:`ERRANDS`), ``address``, ``modules``, and what :func:`_work`, :func:`_serve` read.
     worker : Worker
         Hears progress, and holds the folder that a result comes to.
     """
     connection.end_when_asked()
     worker.progress(None, "connecting", request["address"])
     with connected(request["address"], request["modules"]):
-        errand: Callable[[dict[str, Any], Worker], Any] = {"work": _work, "serve": _serve, "look": _look}[
-            request["errand"]
-        ]
-        return errand(request, worker)
+        return ERRANDS[request["errand"]](request, worker)
+
+
+def _nodes(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
+    """The nodes, as soon as it answers."""
+    return {"nodes": connection.nodes()}
 
 
 def _look(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
-    """What the cluster has."""
-    return {"nodes": connection.nodes(), "free": connection.free(), **connection.own_version()}
+    """What the cluster has, and of each node what is free, as far as that is known."""
+    free = connection.free_on_each()
+    nodes = [{**node, "free": free.get(node["id"])} for node in connection.nodes()]
+    return {"nodes": nodes, "free": connection.free(), **connection.own_version()}
 
 
 def _needs(request: Mapping[str, Any]) -> Needs:
@@ -113,12 +120,13 @@ def _arrive(actor: Any, facts: Mapping[str, Any], path: Path, number: int, worke
 def _work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
     """Run a worker on a node, again on another if the node is lost, and fetch its folder.
 
-    ``request`` holds ``worker``, ``request``, ``inputs``, ``environment``, ``variables``, ``needs`` and ``retries``.
+    ``request`` holds ``worker``, ``request``, ``inputs``, ``environment``, ``needs`` and ``retries``.
     """
+    variables: dict[str, str] = json.loads(os.environ.pop(VARIABLES, "{}"))
     tries = int(request["retries"]) + 1
     for number in range(1, tries + 1):
         try:
-            return _once(request, worker)
+            return _once(request, variables, worker)
         except Lost as lost:
             for left in worker.out.iterdir() if worker.out else ():
                 transfer.remove(left)
@@ -130,7 +138,7 @@ def _work(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
     raise AssertionError("unreachable")
 
 
-def _once(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
+def _once(request: dict[str, Any], variables: Mapping[str, str], worker: Worker) -> dict[str, Any]:
     with _on_a_node(request, worker) as (actor, facts, environment):
         asked = dict(request["request"])
         for number, name in enumerate(request["inputs"]):
@@ -139,7 +147,7 @@ def _once(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
         file = Path(request["worker"])
         text = file.read_text(encoding="utf-8") if file.suffix == ".py" else None
         out, shared = _target(actor, worker.out)
-        out = get(actor.work.remote(request["worker"], text, asked, request["variables"], out))
+        out = get(actor.work.remote(request["worker"], text, asked, variables, out))
         said = _follow(actor, facts, worker)
         if worker.out is not None and out is not None:
             if shared:
@@ -243,3 +251,11 @@ def _serve(request: dict[str, Any], worker: Worker) -> dict[str, Any]:
                 if news["code"] is not None and not news["log"]:
                     return {"code": news["code"], "memory_ran_out": news["memory_ran_out"]}
     raise AssertionError("unreachable")
+
+
+ERRANDS: Mapping[str, Callable[[dict[str, Any], Worker], Any]] = {
+    "work": _work,
+    "serve": _serve,
+    "nodes": _nodes,
+    "look": _look,
+}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from workbench.serving.lifecycle import Order
 
 _LOOK = 0.2  # seconds between two looks at what the driver says
+_TRACE = 0.001  # of the resource that every node has alone: Ray's way of naming a node, "node:ADDRESS"
 
 
 class Elsewhere:
@@ -98,6 +99,12 @@ class Elsewhere:
 
     def answered(self) -> None:
         """Nothing is held for it here."""
+
+    def beside(self) -> Cluster:
+        """The engine's own node; nothing is set aside there, since the engine may hold all that it has."""
+        return Cluster(
+            self._cluster.address, cpus=0, gpus=0, memory=0, resources={f"node:{self.node}": _TRACE}, retries=0
+        )
 
     def close(self) -> None:
         """Remove what the driver was asked and said."""

