@@ -27,10 +27,12 @@ _PUBLIC = {
     "baseline": "workbench.serving",
     "adapt": "workbench.adaptation",
     "bench": "workbench.benchmark.bench",
+    "choose_engine": "workbench.engines.choice",
     "compare": "workbench.comparison",
     "correct": "workbench.benchmark.correction",
     "custom_gpu": "workbench.hardware",
     "distill": "workbench.distillation",
+    "engine_facts": "workbench.engines.facts",
     "experiment": "workbench.benchmark.experiment",
     "export": "workbench.exports",
     "gpu": "workbench.hardware",
@@ -62,6 +64,8 @@ if TYPE_CHECKING:
     from workbench.comparison import compare
     from workbench.deployment import Deployment, ServiceLevel, Workload
     from workbench.distillation import distill
+    from workbench.engines.choice import choose_engine
+    from workbench.engines.facts import engine_facts
     from workbench.errors import WorkbenchError
     from workbench.exports import export
     from workbench.formats import schemes
