@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from visiting import Visit
 
-pytestmark = pytest.mark.browser
+# Timing needs a quiet machine, so not among the ordinary tests: `make bench` and `make soak` run it.
+pytestmark = [pytest.mark.browser, pytest.mark.soak]
 Open = Callable[..., Visit]
 
 # From the moved control until the frame after the answer has been drawn, and until the frame after plotly has drawn

@@ -6,7 +6,9 @@ import hashlib
 import io
 import json
 import os
+import resource
 import shlex
+import signal
 import stat
 import zipfile
 from pathlib import Path
@@ -132,6 +134,21 @@ def test_writing(plan: wb.Plan, tmp_path: Path) -> None:
     assert zipfile.is_zipfile(tmp_path / "all.zip")
     with pytest.raises(InvalidInput, match="cannot be written"):
         export(plan, out=tmp_path / "none" / "all.zip")
+
+
+def test_a_full_disk_leaves_nothing(plan: wb.Plan, tmp_path: Path) -> None:
+    """Really full, for this process: no file may grow beyond a few bytes."""
+    made = export(plan)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(InvalidInput, match="cannot be written"):
+            made.write(tmp_path / "plan.zip")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_plan_that_does_not_fit_and_targets_that_are_not(plan: wb.Plan) -> None:

@@ -220,6 +220,7 @@ def test_three_methods_are_chosen_run_and_one_is_cancelled(jupyter: Jupyter, chr
 @pytest.mark.browser
 @pytest.mark.environment
 @pytest.mark.timeout(2400)
+@pytest.mark.soak  # nbval runs the same cells among the ordinary tests, and the other notebook's panels run in Lab
 def test_the_whole_loop_runs_in_jupyterlab(jupyter: Jupyter, chromium: BrowserContext) -> None:
     visit = open_notebook(chromium, jupyter, "workbench.ipynb")
     page = visit.page

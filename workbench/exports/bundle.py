@@ -84,8 +84,11 @@ class Bundle:
         try:
             if place.suffix == ".zip":
                 part = place.with_name(f".{place.name}.part")
-                part.write_bytes(self.zipped())
-                part.replace(place)
+                try:
+                    part.write_bytes(self.zipped())
+                    part.replace(place)
+                finally:
+                    part.unlink(missing_ok=True)  # there only where the disk was full
                 return place
             if place.exists() and (not place.is_dir() or any(place.iterdir())):
                 raise InvalidInput(f"{place} holds something; name an empty folder or a .zip")
