@@ -132,8 +132,10 @@ class FloatFormat:
         ----------
         x : array_like
         saturate : bool
-            What is too large becomes the largest number, as quantisers do it; otherwise infinity, or NaN where the
-            format has none, as a bare cast in torch does it. OFP8 calls both modes by these names.
+            What is too large becomes the largest number; otherwise infinity, or NaN where the format has none. Both are
+            allowed by OFP8, and libraries differ: torch's cast to E4M3 saturates since 2.12
+            (https://github.com/pytorch/pytorch/pull/178817), before it gave NaN, as ml_dtypes does; its cast to E5M2
+            gives infinity. Quantisers saturate.
 
         Returns
         -------
