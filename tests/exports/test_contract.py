@@ -136,7 +136,8 @@ def test_writing(plan: wb.Plan, tmp_path: Path) -> None:
         export(plan, out=tmp_path / "none" / "all.zip")
 
 
-def test_a_full_disk_leaves_nothing(plan: wb.Plan, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["plan.zip", "folder"])
+def test_a_full_disk_leaves_nothing(plan: wb.Plan, tmp_path: Path, name: str) -> None:
     """Really full, for this process: no file may grow beyond a few bytes."""
     made = export(plan)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -144,7 +145,7 @@ def test_a_full_disk_leaves_nothing(plan: wb.Plan, tmp_path: Path) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
         with pytest.raises(InvalidInput, match="cannot be written"):
-            made.write(tmp_path / "plan.zip")
+            made.write(tmp_path / name)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)

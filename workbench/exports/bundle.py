@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from workbench.datafiles import write_whole
 from workbench.errors import InvalidInput
 from workbench.exports import registry
 from workbench.exports.checks import check
@@ -19,6 +18,7 @@ from workbench.exports.file import Check, File
 from workbench.exports.readme import readme
 from workbench.exports.subject import Subject
 from workbench.exports.target import Target
+from workbench.jobs.target import Scratch, put
 
 #: Of every file in a zip: the same plan gives the same bytes. The format knows no earlier day.
 _DAY = (1980, 1, 1, 0, 0, 0)
@@ -92,11 +92,14 @@ class Bundle:
                 return place
             if place.exists() and (not place.is_dir() or any(place.iterdir())):
                 raise InvalidInput(f"{place} holds something; name an empty folder or a .zip")
-            for file in self.files:
-                path = place / file.path
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, file.text)
-                path.chmod(0o755 if file.executable else 0o644)
+            with Scratch(place) as folder:
+                assert folder is not None
+                for file in self.files:
+                    path = folder / file.path
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text(file.text, encoding="utf-8")
+                    path.chmod(0o755 if file.executable else 0o644)
+                put(folder, place, overwrite=True)  # it is empty, if it is there
         except OSError as error:
             raise InvalidInput(f"{place} cannot be written: {error.strerror or error}") from error
         return place
