@@ -50,7 +50,7 @@ def part(text: str, servers: Mapping[int, Part], lines: Lines, version: str, sta
     """
     try:
         roots = [root for root in yaml.compose_all(text, Loader=_LOADER) if root is not None]
-        documents = [_values(root, {}) for root in roots]
+        documents = [values(root, {}) for root in roots]
     except (yaml.YAMLError, RecursionError, ValueError):
         return None
     if not documents or not all(_is_object(document) for document in documents):
@@ -81,7 +81,7 @@ def _is_object(document: Any) -> bool:
     return isinstance(document, dict) and all(isinstance(document.get(key), str) for key in ("apiVersion", "kind"))
 
 
-def _values(node: yaml.Node, made: dict[int, Any]) -> Any:
+def values(node: yaml.Node, made: dict[int, Any]) -> Any:
     """The plain value of a node; a node that is there twice is one value."""
     if id(node) in made:
         return made[id(node)]
@@ -89,12 +89,12 @@ def _values(node: yaml.Node, made: dict[int, Any]) -> Any:
         held: dict[str, Any] = {}
         made[id(node)] = held
         for key, value in node.value:
-            held[str(key.value)] = _values(value, made)
+            held[str(key.value)] = values(value, made)
         return held
     if isinstance(node, yaml.SequenceNode):
         items: list[Any] = []
         made[id(node)] = items
-        items += [_values(item, made) for item in node.value]
+        items += [values(item, made) for item in node.value]
         return items
     return plain(node)
 

@@ -84,7 +84,7 @@ def translated(query: str, schema: Schema, line: int = 1, start: int = 0) -> tup
         where = line + lines[piece.start] - 1
         status, new, text, source = _becomes(name, schema.version)
         if own and status == "kept" and _rated(pieces, at) and _kind(name, schema) == "gauge":
-            status, text = "wrong", _misuse(name)
+            status, text, new = "wrong", _misuse(name), _mended(name, made)
             source = "https://prometheus.io/docs/prometheus/latest/querying/functions/#rate"
         becoming = new
         if "{" not in new:
@@ -168,6 +168,15 @@ def _parted(name: str, schema: Schema) -> tuple[str, str]:
 def _kind(name: str, schema: Schema) -> str:
     metric = schema.metrics.get(name)
     return metric.kind if metric else ""
+
+
+def _mended(name: str, made: list[str]) -> str:
+    """What stands for a gauge in a rate: the tokens whose rate was meant, else its mean, the function before it changed."""
+    if name == "vllm:num_requests_running":
+        return "vllm:generation_tokens_total"
+    at = next(at for at in range(len(made) - 1, -1, -1) if made[at] in _RATES)
+    made[at] = "avg_over_time"
+    return name
 
 
 def _misuse(name: str) -> str:

@@ -1,4 +1,4 @@
-"""vLLM in Python: ``LLM(…)``, ``EngineArgs(…)`` and their like, read by ``ast`` and never run.
+"""Engines in Python: vLLM's ``LLM(…)`` and its like, llama-cpp-python's ``Llama(…)``, read by ``ast`` and never run.
 
 The calls are looked for in the text, each cut out by its brackets and read alone, so that what stands around them need
 not be whole: a cell with ``!pip``, a page, a text in another text.
@@ -12,7 +12,9 @@ from typing import Any
 
 from workbench.translation.pasted import Pasted, Setting, as_text
 
-_CALL = re.compile(r"(?<![\w.-])(?:vllm\.)?(LLM|EngineArgs|AsyncEngineArgs|AsyncLLM|LLMEngine|AsyncLLMEngine)\s*\(")
+_CALL = re.compile(
+    r"(?<![\w.-])(?:vllm\.|llama_cpp\.)?(LLM|EngineArgs|AsyncEngineArgs|AsyncLLM|LLMEngine|AsyncLLMEngine|Llama)\s*\("
+)
 _GIVEN = re.compile(r"^[ \t]*+([A-Za-z_]\w*+)[ \t]*+=[ \t]*+(\S.{0,300}?)[ \t]*+(?:#.*)?$", re.MULTILINE)
 _OPEN, _CLOSE = "([{", ")]}"
 _PART = re.compile(r"[^()\[\]{}'\"#]+")
@@ -111,7 +113,7 @@ def _read(text: str, start: int, close: int, function: str, names: dict[str, Any
         return None
     offsets = _Offsets(source, start)
     settings, model = [], None
-    arguments = [*zip(_PLACES, tree.args, strict=False)]
+    arguments = [*zip(("model_path",) if function == "Llama" else _PLACES, tree.args, strict=False)]
     arguments += [(word.arg, word.value) for word in tree.keywords if word.arg is not None]
     remarks = () if all(word.arg for word in tree.keywords) else ("arguments given as ** are not read",)
     for name, value in arguments:
@@ -123,6 +125,9 @@ def _read(text: str, start: int, close: int, function: str, names: dict[str, Any
             model = setting
         else:
             settings.append(setting)
+    if function == "Llama":
+        named = any(setting.name == "model_path" for setting in settings)
+        return Pasted("python", "Llama", tuple(settings), None, start, remarks=remarks) if named else None
     if not settings and (model is None or not model.known):
         return None  # no engine, or words in a sentence
     return Pasted("python", "vllm", tuple(settings), model, start, remarks=remarks, named=function)
