@@ -123,3 +123,43 @@ def test_a_real_vllm_passes_the_smoke_test(nodes, unseen):
         assert smoke.ok, str(smoke)
         print(server.url, server.ready_seconds, smoke)
     nodes.clean()
+
+
+@pytest.mark.soak
+@pytest.mark.environment
+def test_two_engines_are_measured_side_by_side(nodes, tmp_path):
+    """A node has one processor, so each contender has one to itself; what is quantised is fetched and sent again."""
+    stages = []
+    found = wb.experiment(
+        "builtin", [("vllm", None), ("vllm", "fp8_dynamic")], folder=tmp_path / "kept", workload=wb.Workload(64, 16),
+        concurrency=2, requests=16, on=nodes.address, tell=lambda progress: stages.append(progress.stage),
+        fields={"vllm": {"enforce_eager": True, "max_model_len": 512, "kv_cache_memory_bytes": 2**28}},
+    )  # fmt: skip
+    assert found.ok, [entry.reason for entry in found.entries]
+    by = {entry.contender.label: entry for entry in found.entries}
+    assert {by[label].result.tool.machine["node"] for label in by} == {"127.0.0.2", "127.0.0.3"}
+    for entry in found.entries:
+        assert (entry.result.completed, entry.result.short) == (16, 0)
+        assert f"http://{entry.result.tool.machine['node']}:" in entry.result.target.url
+        assert entry.memory is None  # nobody looked there, so nothing is said
+    assert by["vllm fp8_dynamic"].disk < by["vllm"].disk
+    labels = [stage.partition(":")[0] for stage in stages]
+    last = {label: len(labels) - 1 - labels[::-1].index(label) for label in by}
+    assert max(labels.index(label) for label in by) < min(last.values())  # the one had begun before the other ended
+    nodes.clean()
+
+
+@pytest.mark.soak
+@pytest.mark.environment
+def test_a_real_vllm_is_measured_from_the_command_line(nodes, tmp_path, capsys):
+    words = ["bench", "builtin", "--on", nodes.address, "--needs", "right=1", "--isl", "64", "--osl", "16", "--json"]
+    flags = ["--max-model-len", "512", "--kv-cache-memory-bytes", str(2**28), "--enforce-eager"]
+    load = ["--concurrency", "1", "2", "--requests", "16", "--out", str(tmp_path / "kept")]
+    assert main([*words, *flags, *load]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [each["completed"] for each in found["results"]] == [16, 16]
+    assert {each["tool"]["machine"]["node"] for each in found["results"]} == {"127.0.0.3"}
+    assert any("from the server's own node, 127.0.0.3" in line for line in found["sentences"])
+    assert found["planned"]
+    assert len((tmp_path / "kept" / "serving_latency.csv").read_text().splitlines()) == 3
+    nodes.clean()

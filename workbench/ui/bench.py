@@ -14,6 +14,7 @@ from workbench.benchmark.bench import Benchmark, bench, levels
 from workbench.benchmark.correction import correct
 from workbench.benchmark.load import PERCENTILES, LoadLevel, LoadResult
 from workbench.benchmark.planned import Planned, agreement, beside
+from workbench.cluster import Cluster
 from workbench.deployment import ServiceLevel, Workload
 from workbench.errors import WorkbenchError
 from workbench.jobs import JobCancelled
@@ -25,15 +26,15 @@ from workbench.ui.answering import field_of
 from workbench.ui.bench_chart import LEGEND, figure
 from workbench.ui.chart import widget
 from workbench.ui.choices import in_words
-from workbench.ui.panel import Panel, Refused, Throttle, log, sentence
+from workbench.ui.choosing import ChoosingPanel
+from workbench.ui.panel import Refused, Throttle, log, sentence
+from workbench.ui.where import PlacedPanel, spoken
 
-#: Fields of the page that are texts.
-TEXTS = ("url", "out", "model", "tokenizer")
 #: Fields of a workload that the page may change.
 SHAPE = ("isl", "osl", "isl_cv", "osl_cv", "prefix_hit")
 
 
-class BenchPanel(Panel):
+class BenchPanel(ChoosingPanel, PlacedPanel):
     """Choose loads, put them on a server, see what came back beside the plan, use it for later plans.
 
     Parameters
@@ -58,13 +59,15 @@ class BenchPanel(Panel):
         As in ``wb.bench``.
     api_key : str, optional
         Kept in the kernel; the page may set it and never holds it.
+    on : str or Cluster, optional
+        The cluster that what is started is started on, to begin with; the page may name one.
     **options
         Of ``wb.serve``, for what is started.
 
     Attributes
     ----------
     choice : dict
-        All of the above but the source, the plan and the key.
+        All of the above but the source, the plan, the key and the cluster.
     loads : list of dict
         What will be asked: ``label``, ``requests``.
     rows : list of dict
@@ -81,17 +84,21 @@ class BenchPanel(Panel):
 
     script = "bench.js"
     style = "bench.css"
-    from_page: ClassVar[frozenset[str]] = frozenset({"choice"})
-    actions: ClassVar[dict[str, str]] = {"start": "start", "cancel": "cancel", "correct": "correct", "key": "set_key"}
+    texts: ClassVar[tuple[str, ...]] = ("url", "out", "model", "tokenizer")
+    actions: ClassVar[dict[str, str]] = {
+        "start": "start",
+        "cancel": "cancel",
+        "correct": "correct",
+        "key": "set_key",
+        **PlacedPanel.placing,
+    }
 
-    choice = traitlets.Dict(key_trait=traitlets.Unicode()).tag(sync=True)
     about = traitlets.Dict(read_only=True).tag(sync=True)
     loads = traitlets.List(read_only=True).tag(sync=True)
     rows = traitlets.List(read_only=True).tag(sync=True)
     state = traitlets.Dict(read_only=True).tag(sync=True)
     chart = traitlets.Unicode("", read_only=True).tag(sync=True)
     correction = traitlets.Dict(read_only=True).tag(sync=True)
-    python = traitlets.Unicode(read_only=True).tag(sync=True)
 
     def __init__(
         self,
@@ -108,6 +115,7 @@ class BenchPanel(Panel):
         model: str = "",
         tokenizer: str | Path = "",
         api_key: str | None = None,
+        on: str | Cluster | None = None,
         **options: Any,
     ) -> None:
         self._source, self._plan, self._options, self._key = source, plan or _plan_of(source), options, api_key
@@ -122,7 +130,9 @@ class BenchPanel(Panel):
         given = concurrency if request_rate is None else request_rate
         address = str(source) if isinstance(source, str) and shown.is_address(source) else ""
         source_said = "" if address else shown.named(source)
-        self.set_trait("about", {"source": source_said, "percentiles": list(PERCENTILES), "legend": LEGEND})
+        starts = not address and source is not None and not isinstance(source, Server)
+        about = {"source": source_said, "starts": starts, "percentiles": list(PERCENTILES), "legend": LEGEND}
+        self.set_trait("about", about)
         self._follow()
         self.choice = {
             "url": address,
@@ -137,19 +147,11 @@ class BenchPanel(Panel):
             **{name: getattr(slo or ServiceLevel(percentile=95), name) for name in shown.ASKED},
         }
         self._say_key()
+        self.put(on)
 
     # --- what is chosen -----------------------------------------------------------------------------------------
 
-    @traitlets.validate("choice")
-    def _check(self, proposal: Any) -> dict[str, Any]:
-        before = self.choice
-        proposed = {**before, **proposal["value"]}
-        for name in proposed:
-            if before and name not in before:
-                raise Refused(f"there is no {name!r} to choose", name)
-        for name in TEXTS:
-            if not isinstance(proposed[name], str):
-                raise Refused(f"{name} is a text.", name)
+    def _checked(self, proposed: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
         if proposed["url"] and not shown.is_address(proposed["url"]):
             raise Refused("The server's address begins with http:// or https://.", "url")
         if proposed["kind"] not in shown.KINDS:
@@ -174,10 +176,13 @@ class BenchPanel(Panel):
         asked: dict[str, Any] = {chosen["kind"]: chosen["loads"]}
         return levels(load, **asked, sweep=chosen["sweep"], requests=chosen["requests"], seed=0)
 
-    @traitlets.observe("choice")
-    def _say(self, _change: Any) -> None:
-        self.problems = {}
-        self.set_trait("python", self._call())
+    def _placed(self) -> None:
+        self._say(None)
+
+    @property
+    def _started_on(self) -> Cluster | None:
+        """The cluster, where anything is started; what runs stays where it is."""
+        return self.on if self.about["starts"] and not self.choice["url"] else None
 
     def _arguments(self) -> dict[str, Any]:
         """What ``wb.bench`` is given besides the source; what says nothing is left out."""
@@ -195,6 +200,7 @@ class BenchPanel(Panel):
         words += ["plan=plan"] if self._compared is not None and words[0] != "plan" else []
         words += [f"{name}={shown.written(value)}" for name, value in self._arguments().items()]
         words += ["api_key=API_KEY"] if self._key else []
+        words += [f"on={spoken(self._started_on)}"] if self._started_on is not None else []
         learned = ", plan" if self._compared is not None else ""
         return f"found = wb.bench({', '.join(words)})\nfound.frame()\nwb.correct(found{learned}).sentences"
 
@@ -236,7 +242,7 @@ class BenchPanel(Panel):
             raise Refused("Name the server's address.", "url")
         given = {**self._arguments(), "plan": self._compared, "api_key": self._key}
         if not self.choice["url"]:
-            given |= self._options
+            given |= {**self._options, "on": self._started_on}
         self.found, self._work = None, _Work("running", (), given["plan"], given.get("slo"), given.get("out", ""))
         self.set_trait("correction", {})
         threading.Thread(target=self._measure, args=(self._work, source, given), daemon=True, name="benchmark").start()

@@ -10,11 +10,14 @@ import traitlets
 
 from workbench import cpu, hardware
 from workbench.architecture import Model
+from workbench.cluster import Cluster
 from workbench.errors import InvalidInput, UnknownName, UnsupportedModel, WorkbenchError
 from workbench.quantizers import check, source_folder
 from workbench.trials import Choice, Series, Trials, every, open_folder, try_methods, which_method
 from workbench.trials.choice import read, shown
-from workbench.ui.panel import Panel, Refused, Throttle, sentence
+from workbench.ui.choosing import ChoosingPanel
+from workbench.ui.panel import Refused, Throttle, sentence
+from workbench.ui.where import PlacedPanel, spoken
 
 #: Rows of the table of results: name in ``Trials.frame()``.
 SHOWN = (
@@ -23,7 +26,7 @@ SHOWN = (
 )  # fmt: skip
 
 
-class MethodsPanel(Panel):
+class MethodsPanel(ChoosingPanel, PlacedPanel):
     """Choose methods, see what each will need, run them, see what each cost.
 
     Parameters
@@ -40,6 +43,8 @@ class MethodsPanel(Panel):
         Calibration text of your own; the built-in text when left empty.
     load : bool
         Whether each result is started in the engines it is for.
+    on : str or Cluster, optional
+        The cluster whose nodes do it side by side, to begin with; the page may name one.
 
     Attributes
     ----------
@@ -63,21 +68,20 @@ class MethodsPanel(Panel):
 
     script = "methods.js"
     style = "methods.css"
-    from_page: ClassVar[frozenset[str]] = frozenset({"choice"})
+    texts: ClassVar[tuple[str, ...]] = ("model", "folder", "gpu", "data")
     actions: ClassVar[dict[str, str]] = {
         "start": "start",
         "cancel": "cancel",
         "pick": "pick",
         "add": "add",
+        **PlacedPanel.placing,
     }
 
-    choice = traitlets.Dict(key_trait=traitlets.Unicode()).tag(sync=True)
     advice = traitlets.List(read_only=True).tag(sync=True)
     preflight = traitlets.List(read_only=True).tag(sync=True)
     steps = traitlets.List(read_only=True).tag(sync=True)
     rows = traitlets.List(read_only=True).tag(sync=True)
     picked = traitlets.Unicode("", read_only=True).tag(sync=True)
-    python = traitlets.Unicode(read_only=True).tag(sync=True)
 
     def __init__(
         self,
@@ -88,6 +92,7 @@ class MethodsPanel(Panel):
         gpu: str = "",
         data: str | Path = "",
         load: bool = True,
+        on: str | Cluster | None = None,
     ) -> None:
         self.series: Series | None = None
         self.trials: Trials | None = None
@@ -102,17 +107,9 @@ class MethodsPanel(Panel):
             "data": str(data),
             "load": load,
         }
+        self.put(on)
 
-    @traitlets.validate("choice")
-    def _check(self, proposal: Any) -> dict[str, Any]:
-        before = self.choice
-        proposed = {**before, **proposal["value"]}
-        for name in proposed:
-            if before and name not in before:
-                raise Refused(f"there is no {name!r} to choose", name)
-        for name in ("model", "folder", "gpu", "data"):
-            if not isinstance(proposed[name], str):
-                raise Refused(f"The {name} is a text.", name)
+    def _checked(self, proposed: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
         if not proposed["model"].strip():
             raise Refused("Name a model: builtin, a folder or a hub id.", "model")
         if not proposed["folder"].strip():
@@ -125,7 +122,7 @@ class MethodsPanel(Panel):
             chosen = [Choice.parse(str(word)) for word in proposed["methods"]]
             if not before or proposed["folder"] != before["folder"]:
                 self.trials = open_folder(proposed["folder"])
-            place = (proposed["model"], Path(proposed["folder"]), proposed["gpu"])
+            place = (proposed["model"], Path(proposed["folder"]), proposed["gpu"], self.on is not None)
             if not before or any(proposed[name] != before[name] for name in ("model", "folder", "gpu")):
                 self.set_trait("advice", suggestions(proposed["model"], proposed["gpu"], self.trials))
                 self.set_trait("preflight", preflight(*place, chosen))
@@ -140,16 +137,23 @@ class MethodsPanel(Panel):
         return {**proposed, "methods": list(dict.fromkeys(choice.word for choice in chosen))}
 
     @traitlets.observe("choice")
-    def _say(self, _change: Any) -> None:
-        self.problems = {}
-        self.set_trait("python", self._call())
+    def _shown_too(self, _change: Any) -> None:
         self._show_rows()
+
+    def _placed(self) -> None:
+        """Nothing is asked of this machine's memory for what a node does."""
+        chosen = self.choice
+        words = [Choice.parse(word) for word in chosen["methods"]]
+        place = (chosen["model"], Path(chosen["folder"]), chosen["gpu"], self.on is not None)
+        self.set_trait("preflight", preflight(*place, words))
+        self._say(None)
 
     def _call(self) -> str:
         chosen = self.choice
         words = [repr(chosen["model"]), repr(chosen["methods"]), repr(chosen["folder"])]
         words += [f"{name}={chosen[name]!r}" for name in ("gpu", "data") if chosen[name]]
         words += [] if chosen["load"] else ["load=False"]
+        words += [f"on={spoken(self.on)}"] if self.on is not None else []
         return f"series = wb.try_methods({', '.join(words)})\nseries.wait().frame()"
 
     def start(self) -> Series:
@@ -165,8 +169,9 @@ class MethodsPanel(Panel):
         chosen = self.choice
         options = {name: chosen[name] for name in ("gpu", "data") if chosen[name]}
         series = try_methods(
-            chosen["model"], chosen["methods"], chosen["folder"], load=chosen["load"], overwrite=True, **options
-        )
+            chosen["model"], chosen["methods"], chosen["folder"], load=chosen["load"], overwrite=True, on=self.on,
+            **options,
+        )  # fmt: skip
         self.watch(series)
         return series
 
@@ -249,8 +254,12 @@ def suggestions(model: str, gpu: str, trials: Trials | None) -> list[dict[str, A
     ][:3]
 
 
-def preflight(model: str, folder: Path, gpu: str, also: Sequence[Choice] = ()) -> list[dict[str, Any]]:
+def preflight(
+    model: str, folder: Path, gpu: str, elsewhere: bool = False, also: Sequence[Choice] = ()
+) -> list[dict[str, Any]]:
     """What each method, and each choice of one's own, will need for this model; nothing is started or written.
+
+    With ``elsewhere`` another machine will do it, and nothing but the disk is asked of this one.
 
     Raises
     ------
@@ -259,10 +268,10 @@ def preflight(model: str, folder: Path, gpu: str, also: Sequence[Choice] = ()) -
     """
     if gpu and not cpu.is_cpu(gpu):
         hardware.gpu(gpu)  # refused once, not by every method
-    return [needs(model, folder, gpu, choice) for choice in dict.fromkeys([*every(), *also])]
+    return [needs(model, folder, gpu, elsewhere, choice) for choice in dict.fromkeys([*every(), *also])]
 
 
-def needs(model: str, folder: Path, gpu: str, choice: Choice) -> dict[str, Any]:
+def needs(model: str, folder: Path, gpu: str, elsewhere: bool, choice: Choice) -> dict[str, Any]:
     """One row of :func:`preflight`."""
     source, how = source_folder(model), choice.how
     row: dict[str, Any] = {
@@ -279,12 +288,13 @@ def needs(model: str, folder: Path, gpu: str, choice: Choice) -> dict[str, Any]:
         "against": "",
         "notes": [],
     }
-    return row if source is None else {**row, **_sizes(source, choice, folder, gpu)}
+    return row if source is None else {**row, **_sizes(source, choice, folder, gpu, elsewhere)}
 
 
-def _sizes(source: Path, choice: Choice, folder: Path, gpu: str) -> Mapping[str, Any]:
+def _sizes(source: Path, choice: Choice, folder: Path, gpu: str, elsewhere: bool) -> Mapping[str, Any]:
     try:
-        found = check(source, choice.method, choice.parameters, (folder / choice.folder).absolute(), gpu or None)
+        place = (folder / choice.folder).absolute()
+        found = check(source, choice.method, choice.parameters, place, gpu or None, elsewhere=elsewhere)
     except WorkbenchError as error:
         return {"against": sentence(error)}
     return {

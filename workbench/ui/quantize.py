@@ -9,23 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
+from workbench.cluster import Cluster
 from workbench.errors import InvalidInput, UnknownName, WorkbenchError
 from workbench.quantizers import Method, find, methods
-from workbench.ui.panel import Panel, Refused, Throttle, sentence
+from workbench.ui.choosing import ChoosingPanel
+from workbench.ui.panel import Refused, Throttle, sentence
+from workbench.ui.where import PlacedPanel, spoken
 
 if TYPE_CHECKING:
     from workbench.jobs import Job
 
 LOG_LINES = 200
-EMPTY: Mapping[str, Any] = {
-    "model": "builtin",
-    "method": "awq",
-    "out": "",
-    "data": "",
-    "overwrite": False,
-    "download": False,
-    "parameters": {},
-}
 
 
 def _offer(found: Method) -> dict[str, Any]:
@@ -55,7 +49,7 @@ def _literal(value: Any) -> str:
     return json.dumps(value) if isinstance(value, str) else repr(value)
 
 
-class QuantizePanel(Panel):
+class QuantizePanel(ChoosingPanel, PlacedPanel):
     """Choose a model and a method, start, watch, cancel.
 
     Parameters
@@ -72,6 +66,8 @@ class QuantizePanel(Panel):
         Whether a folder that exists is replaced.
     download : bool
         Whether a model that is not on this machine may be fetched from the Hugging Face Hub.
+    on : str or Cluster, optional
+        The cluster that it is done on, to begin with; the page may name one.
     **parameters
         The method's own.
 
@@ -86,13 +82,11 @@ class QuantizePanel(Panel):
     """
 
     script = "quantize.js"
-    from_page: ClassVar[frozenset[str]] = frozenset({"choice"})
-    actions: ClassVar[dict[str, str]] = {"start": "start", "cancel": "cancel"}
+    texts: ClassVar[tuple[str, ...]] = ("model", "out", "data")
+    actions: ClassVar[dict[str, str]] = {"start": "start", "cancel": "cancel", **PlacedPanel.placing}
 
-    choice = traitlets.Dict(key_trait=traitlets.Unicode()).tag(sync=True)
     options = traitlets.List(read_only=True).tag(sync=True)
     state = traitlets.Dict(read_only=True).tag(sync=True)
-    python = traitlets.Unicode(read_only=True).tag(sync=True)
 
     def __init__(
         self,
@@ -103,6 +97,7 @@ class QuantizePanel(Panel):
         data: str | Path = "",
         overwrite: bool = False,
         download: bool = False,
+        on: str | Cluster | None = None,
         **parameters: Any,
     ) -> None:
         self.job: Job | None = None
@@ -119,19 +114,11 @@ class QuantizePanel(Panel):
             "download": download,
             "parameters": parameters,
         }
+        self.put(on)
 
-    @traitlets.validate("choice")
-    def _check(self, proposal: Any) -> dict[str, Any]:
-        before = self.choice or EMPTY
-        proposed = {**before, **proposal["value"]}
-        for name in proposed:
-            if name not in before:
-                raise Refused(f"there is no {name!r} to choose", name)
-        if not isinstance(proposed["model"], str) or not proposed["model"].strip():
+    def _checked(self, proposed: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+        if not proposed["model"].strip():
             raise Refused("Name a model: builtin, a folder or a hub id.", "model")
-        for name, what in (("out", "The target is a folder's path."), ("data", "The text is a file's path.")):
-            if not isinstance(proposed[name], str):
-                raise Refused(what, name)
         for name in ("overwrite", "download"):
             if not isinstance(proposed[name], bool):
                 raise Refused(f"{name} is yes or no.", name)
@@ -143,7 +130,7 @@ class QuantizePanel(Panel):
         except WorkbenchError as error:
             raise Refused(sentence(error), "method") from error
         # A method changed in the page keeps what both methods know.
-        if proposed["method"] != before["method"]:
+        if before and proposed["method"] != before["method"]:
             given = {k: v for k, v in given.items() if k in {p.name for p in found.parameters}}
         for name, value in given.items():
             try:
@@ -154,10 +141,8 @@ class QuantizePanel(Panel):
         changed = {k: v for k, v in given.items() if defaults.get(k, object()) != v}
         return {**proposed, "parameters": changed}
 
-    @traitlets.observe("choice")
-    def _say(self, _change: Any) -> None:
-        self.problems = {}
-        self.set_trait("python", self._call())
+    def _placed(self) -> None:
+        self._say(None)
 
     def _arguments(self) -> dict[str, Any]:
         """What ``wb.quantize`` is given besides the model, in its order; what says nothing is left out."""
@@ -168,6 +153,7 @@ class QuantizePanel(Panel):
     def _call(self) -> str:
         words = [self.choice["model"], *self._arguments().items()]
         shown = [_literal(words[0])] + [f"{name}={_literal(value)}" for name, value in words[1:]]
+        shown += [f"on={spoken(self.on)}"] if self.on is not None else []
         return f"job = wb.quantize({', '.join(shown)})\njob.wait()"
 
     def start(self) -> Job:
@@ -182,7 +168,7 @@ class QuantizePanel(Panel):
 
         if self.job is not None and self.job.status in ("queued", "running"):
             raise WorkbenchError("a job runs already; cancel it first")
-        job = quantize(self.choice["model"], **self._arguments())
+        job = quantize(self.choice["model"], on=self.on, **self._arguments())
         self.watch(job)
         return job
 

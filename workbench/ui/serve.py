@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
+from workbench.cluster import Cluster
 from workbench.errors import WorkbenchError
-from workbench.ui.panel import Panel, Refused, Throttle, log, sentence
+from workbench.ui.panel import Refused, Throttle, log, sentence
+from workbench.ui.where import PlacedPanel, spoken
 
 if TYPE_CHECKING:
     from workbench.planner import Plan
@@ -30,13 +32,15 @@ SAMPLING: Mapping[str, tuple[float, float, float]] = {
 }
 
 
-class ServePanel(Panel):
+class ServePanel(PlacedPanel):
     """Start vLLM with a plan's own flags, see its stages and its log, try a prompt, stop it.
 
     Parameters
     ----------
     source : Plan, str or Path
         What ``wb.serve`` takes: a plan, a folder, "builtin", or the address of a running server.
+    on : str or Cluster, optional
+        The cluster that it is started on, to begin with; the page may name one.
     **options
         Further arguments of ``wb.serve``: ``checkpoint``, ``port``, deployment fields.
 
@@ -57,6 +61,7 @@ class ServePanel(Panel):
         "stop": "stop",
         "ask": "ask",
         "smoke": "smoke",
+        **PlacedPanel.placing,
     }
 
     state = traitlets.Dict(read_only=True).tag(sync=True)
@@ -66,7 +71,9 @@ class ServePanel(Panel):
     steps = traitlets.List(read_only=True).tag(sync=True)
     python = traitlets.Unicode(read_only=True).tag(sync=True)
 
-    def __init__(self, source: Plan | str | Path = "builtin", **options: Any) -> None:
+    def __init__(
+        self, source: Plan | str | Path = "builtin", *, on: str | Cluster | None = None, **options: Any
+    ) -> None:
         self._source, self._options = source, options
         self.server: Server | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
@@ -79,6 +86,16 @@ class ServePanel(Panel):
         self.prompt = {"text": "The quick brown fox"}
         self.set_trait("state", {"status": "", "source": _named(source)})
         self.set_trait("python", self._call())
+        self.put(on)
+
+    def _placed(self) -> None:
+        self.set_trait("python", self._call())
+
+    @property
+    def _started_on(self) -> Cluster | None:
+        """The cluster, where anything is started; a server that runs stays where it is."""
+        running = isinstance(self._source, str) and self._source.startswith(("http://", "https://"))
+        return None if running else self.on
 
     @traitlets.validate("prompt")
     def _check(self, proposal: Any) -> dict[str, Any]:
@@ -121,6 +138,7 @@ class ServePanel(Panel):
     def _call(self) -> str:
         source = repr(str(self._source)).replace("'", '"') if isinstance(self._source, str | Path) else "plan"
         options = "".join(f", {k}={str(v) if isinstance(v, Path) else v!r}" for k, v in self._options.items())
+        options += f", on={spoken(self._started_on)}" if self._started_on is not None else ""
         return f"server = wb.serve({source}{options}).wait_ready()\nserver.smoke()"
 
     def start(self) -> Server:
@@ -135,7 +153,7 @@ class ServePanel(Panel):
 
         if self.server is not None and self.server.status in ("starting", "ready"):
             raise WorkbenchError("a server runs already; stop it first")
-        server = serve(self._source, **self._options)
+        server = serve(self._source, on=self._started_on, **self._options)
         self.watch(server)
         return server
 

@@ -2,6 +2,7 @@ import { code, duration, field, h, listen, mount, number, progressBar, table, wa
 import { drafting } from "./parts/draft.js";
 import { embed } from "./parts/embed.js";
 import { form, row, scaledBox } from "./parts/form.js";
+import { wherePicker } from "./parts/where.js";
 import { serviceFields } from "./parts/workload.js";
 
 // Measure: loads chosen on the left; on the right what came back, the plan beside it, and what later plans learn of it.
@@ -27,11 +28,14 @@ function panel(root, model, context) {
     key.value = "";
   });
   controls.add("key", field("API key", key), () => {});
+  const where = wherePicker(model, ask);
+  controls.add("on", where, () => {});
   const asked = h("p", { class: "wb-hint wb-loads", "aria-live": "polite" });
   const choices = h(
     "form",
     { class: "wb-card wb-choices", "aria-label": "What is asked of which server", onsubmit: (event) => event.preventDefault() },
     controls.text("url", "Server", { placeholder: about().source || "http://host:port" }),
+    where,
     controls.segments("kind", "Requests", KINDS),
     controls.text("loads", "How many, one load after the other", { placeholder: "1, 2, 4, 8" }),
     row(controls.number("isl", "Input tokens", { min: 1, step: 1 }), controls.number("osl", "Output tokens", { min: 1, step: 1 })),
@@ -188,6 +192,7 @@ function panel(root, model, context) {
   const showChoice = () => {
     const choice = draft.settle();
     for (const [name, { show }] of Object.entries(controls.fields)) show(name === "loads" ? typed(choice.loads) : choice[name]);
+    where.hidden = !about().starts || Boolean(choice.url); // what runs stays where it is
     key.placeholder = about().key ? "•••••••• (known to the kernel)" : "none";
     asked.textContent = model.get("loads").map((load) => `${load.label}: ${whole(load.requests)} requests`).join("; ");
     python.show(model.get("python"));
@@ -200,6 +205,7 @@ function panel(root, model, context) {
   };
   const unlisten = listen(model, {
     "change:choice": showChoice,
+    "change:where": where.show,
     "change:loads": showChoice,
     "change:about": showChoice,
     "change:python": showChoice,

@@ -1,5 +1,6 @@
 import { checkbox, code, field, gib, h, listen, mount, number, progressBar, table, textBox, watchKernel } from "./shared.js";
 import { drafting } from "./parts/draft.js";
+import { wherePicker } from "./parts/where.js";
 
 // Methods of quantisation side by side: chosen on the left with what each will need, run and compared on the right.
 
@@ -33,6 +34,7 @@ function panel(root, model) {
     methods: field("A method with parameters of your own", own),
   };
   const load = checkbox("Start each result in the engines it is for", (value) => send({ load: value }));
+  const where = wherePicker(model, ask);
   const advice = h("div", { class: "wb-suits", role: "status" });
   const list = h("ul", { class: "wb-methods", tabindex: "0", "aria-label": "Methods" });
   const sizes = h("p", { class: "wb-hint" });
@@ -82,7 +84,7 @@ function panel(root, model) {
     h(
       "div",
       { class: "wb-columns" },
-      h("form", { class: "wb-card wb-choices", "aria-label": "What to try", onsubmit: (event) => event.preventDefault() }, fields.model, fields.gpu, advice, h("h3", {}, "Methods"), list, sizes, fields.methods, ownHint, load, h("details", { class: "wb-more" }, h("summary", {}, "Folder and calibration"), fields.folder, fields.data)),
+      h("form", { class: "wb-card wb-choices", "aria-label": "What to try", onsubmit: (event) => event.preventDefault() }, fields.model, fields.gpu, advice, h("h3", {}, "Methods"), list, sizes, fields.methods, ownHint, load, where, h("details", { class: "wb-more" }, h("summary", {}, "Folder and calibration"), fields.folder, fields.data)),
       h("section", { class: "wb-card", "aria-label": "Methods tried" }, h("div", { class: "wb-panelhead" }, h("h2", {}, "Methods side by side")), general, h("div", { class: "wb-buttons" }, start, cancel), steps, told, result, words, python),
     ),
   );
@@ -149,7 +151,8 @@ function panel(root, model) {
   const showProblems = () => {
     const problems = model.get("problems");
     for (const [key, element] of Object.entries(fields)) element.problem(problems[key]);
-    const rest = Object.entries(problems).filter(([key]) => !fields[key]);
+    where.problem(problems.on);
+    const rest = Object.entries(problems).filter(([key]) => key !== "on" && !fields[key]);
     general.hidden = !rest.length;
     general.textContent = rest.map(([, text]) => text).join(" ");
   };
@@ -158,6 +161,7 @@ function panel(root, model) {
     "change:python": showChoice,
     "change:preflight": showMethods,
     "change:advice": showAdvice,
+    "change:where": where.show,
     "change:steps": showSteps,
     "change:rows": showRows,
     "change:picked": showRows,

@@ -1,5 +1,6 @@
 import { checkbox, code, duration, field, gib, h, listen, logBox, mount, number, numberBox, progressBar, select, table, textBox, watchKernel } from "./shared.js";
 import { drafting } from "./parts/draft.js";
+import { wherePicker } from "./parts/where.js";
 
 // Quantise: the method's own parameters on the left, the job on the right.
 
@@ -25,6 +26,7 @@ function panel(root, model) {
     out: field("Result", out),
     data: field("Calibration text (.txt or .jsonl)", data),
   };
+  const where = wherePicker(model, ask);
   const note = h("p", { class: "wb-hint" });
   const parameters = h("div", { class: "wb-fields" });
   let inputs = {};
@@ -72,7 +74,7 @@ function panel(root, model) {
     h(
       "div",
       { class: "wb-columns" },
-      h("form", { class: "wb-card wb-choices", "aria-label": "What to quantise", onsubmit: (event) => event.preventDefault() }, fields.model, fields.method, note, fields.out, overwrite, download, h("details", { class: "wb-more" }, h("summary", {}, "Calibration and the method’s own parameters"), fields.data, parameters)),
+      h("form", { class: "wb-card wb-choices", "aria-label": "What to quantise", onsubmit: (event) => event.preventDefault() }, fields.model, fields.method, note, fields.out, overwrite, download, where, h("details", { class: "wb-more" }, h("summary", {}, "Calibration and the method’s own parameters"), fields.data, parameters)),
       h("section", { class: "wb-card", "aria-label": "Job" }, h("div", { class: "wb-panelhead" }, h("h2", {}, "Quantise"), state), general, h("div", { class: "wb-buttons" }, start, cancel), bar, result, logs, python),
     ),
   );
@@ -126,7 +128,8 @@ function panel(root, model) {
     const problems = model.get("problems");
     for (const [key, element] of Object.entries(fields)) element.problem(problems[key]);
     for (const [key, { line }] of Object.entries(inputs)) line.problem?.(problems[`parameters.${key}`]);
-    const rest = Object.entries(problems).filter(([key]) => !fields[key] && !inputs[key.replace("parameters.", "")]);
+    where.problem(problems.on);
+    const rest = Object.entries(problems).filter(([key]) => key !== "on" && !fields[key] && !inputs[key.replace("parameters.", "")]);
     general.hidden = !rest.length;
     general.textContent = rest.map(([, text]) => text).join(" ");
   };
@@ -136,6 +139,7 @@ function panel(root, model) {
     "change:choice": changed,
     "change:python": showChoice,
     "change:state": showState,
+    "change:where": where.show,
     "change:problems": showProblems,
     "msg:custom": showProblems,
   });

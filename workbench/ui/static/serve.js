@@ -1,5 +1,6 @@
 import { code, duration, field, gib, h, listen, logBox, mount, number, numberBox, progressBar, watchKernel, whole } from "./shared.js";
 import { drafting } from "./parts/draft.js";
+import { wherePicker } from "./parts/where.js";
 
 // Serve: start, stages, log, a prompt box with sampling parameters, the smoke test.
 
@@ -11,6 +12,7 @@ function panel(root, model) {
   const { send, ask } = draft;
   const button = (label, action, quiet) => h("button", { type: "button", class: `wb-button${quiet ? " wb-quiet" : ""}`, onclick: () => ask(action) }, label);
 
+  const where = wherePicker(model, ask);
   const state = h("span", { class: "wb-state", role: "status" });
   const start = button("Start the server", "start");
   const stop = button("Stop", "stop", true);
@@ -47,7 +49,7 @@ function panel(root, model) {
       "section",
       { class: "wb-card", "aria-label": "Server" },
       h("div", { class: "wb-panelhead" }, h("h2", {}, "Serve"), state),
-      general, failure,
+      general, failure, where,
       h("div", { class: "wb-buttons" }, start, stop, smoke),
       bar, facts, steps, logs,
       h("form", { class: "wb-prompt", "aria-label": "Try a prompt", onsubmit: (event) => event.preventDefault() }, prompt, h("div", { class: "wb-fields" }, sampling), generate, said, speed),
@@ -63,6 +65,7 @@ function panel(root, model) {
     state.dataset.state = s.status;
     state.textContent = s.status === "starting" ? s.stage || "starting" : s.status;
     start.disabled = starting || ready;
+    where.hidden = s.attached || /^https?:/.test(s.source);
     stop.disabled = !(starting || ready) || s.attached;
     smoke.disabled = generate.disabled = !ready;
     bar.hidden = !starting;
@@ -103,12 +106,15 @@ function panel(root, model) {
     const problems = model.get("problems");
     prompt.problem(problems.text);
     for (const [name, input] of Object.entries(inputs)) input.problem(problems[name]);
-    const rest = Object.entries(problems).filter(([name]) => name !== "text" && !inputs[name]);
+    where.problem(problems.on);
+    const rest = Object.entries(problems).filter(([name]) => name !== "text" && name !== "on" && !inputs[name]);
     general.hidden = !rest.length;
     general.textContent = rest.map(([, words]) => words).join(" ");
   };
-  python.show(model.get("python"));
+  const showPython = () => python.show(model.get("python"));
   const handlers = {
+    "change:python": showPython,
+    "change:where": where.show,
     "change:state": showState,
     "change:said": showSaid,
     "change:steps": showSteps,

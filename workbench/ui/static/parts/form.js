@@ -18,7 +18,7 @@ export function scaledBox(scale, onchange, attributes) {
 }
 
 /** A label over radio buttons drawn as one control, and the line of its message. */
-function segmentField(name, label, options, onchange) {
+export function segmentField(name, label, options, onchange) {
   const control = segments(name.replaceAll("_", " "), options, onchange);
   const message = h("p", { class: "wb-problem", hidden: true });
   const heading = h("div", { class: "wb-label", id: `${control.id}-label` }, h("span", {}, label));
