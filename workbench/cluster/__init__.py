@@ -2,7 +2,8 @@
 
 >>> import workbench as wb
 >>> job = wb.quantize("builtin", method="gptq", out="made", on="ray://head:10001")                     # doctest: +SKIP
->>> server = wb.serve("builtin", on=Cluster("ray://head:10001", resources={"fast": 1}))                # doctest: +SKIP
+>>> server = wb.serve("builtin", on=wb.Cluster("ray://head:10001", resources={"fast": 1}))             # doctest: +SKIP
+>>> found = wb.bench("builtin", on="ray://head:10001")  # the load comes from the server's own node     # doctest: +SKIP
 
 How the cluster is spoken to, and why so
 ----------------------------------------
