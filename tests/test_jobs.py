@@ -18,6 +18,7 @@ from waiting import until
 from workbench import environments, jobs
 from workbench.errors import InvalidInput, MissingPart, UnknownName
 from workbench.jobs import Job, JobCancelled, JobFailed, Progress
+from workbench.jobs.beside import side_by_side
 
 WORKER = """
 import errno, os, resource, signal, subprocess, sys, time
@@ -385,3 +386,30 @@ def test_a_real_environment_runs_a_worker(worker, tmp_path, monkeypatch):
     assert made["environment"]["versions"]["torch"] == result["torch"]
     assert made["environment"]["versions"]["transformers"] == result["transformers"]
     assert (tmp_path / "three" / "three.pt").stat().st_size > 0
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 9])
+def test_several_at_once_and_no_more(at_once):
+    """Begun in order, and given in order; what one raises is raised when all are over, with one at a time at once."""
+    running, most, begun, lock = 0, 0, [], threading.Lock()
+    full = threading.Barrier(min(at_once, 4))  # passed only by as many as may be at once
+
+    def do(number: int) -> int:
+        nonlocal running, most
+        with lock:
+            running, most = running + 1, max(most, running + 1)
+            begun.append(number)
+        full.wait(30)
+        with lock:
+            running -= 1
+        if number in (1, 2):
+            raise InvalidInput(f"not {number}")
+        return number * number
+
+    with pytest.raises(InvalidInput, match="not 1"):
+        side_by_side(do, range(4), at_once)
+    assert running == 0
+    assert most == min(at_once, 4)
+    assert set(begun[:at_once]) == set(range(min(at_once, 4)))
+    assert sorted(begun) == ([0, 1] if at_once == 1 else [0, 1, 2, 3])
+    assert side_by_side(lambda number: -number, [3, 1, 2], at_once) == [-3, -1, -2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 
@@ -11,6 +12,7 @@ from playwright.sync_api import Locator, expect
 from visiting import Visit, ask, page_of
 from waiting import until
 
+from workbench import builtin
 from workbench.cli.app import PAGES
 from workbench.cluster import Cluster
 from workbench.datafiles import notebook_path
@@ -156,3 +158,27 @@ def test_pages_for_others_start_nothing_anywhere():
     for name, _ in PAGES.values():
         text = notebook_path(name).read_text(encoding="utf-8")
         assert not [panel for panel in panels if panel in text], name
+
+
+@pytest.mark.soak
+@pytest.mark.browser
+@pytest.mark.environment
+def test_a_model_is_quantised_on_a_node_from_the_page(nodes, chromium, tmp_path):
+    builtin.ensure()
+    source = "from workbench.ui import QuantizePanel\nQuantizePanel('builtin', 'w4a16_rtn', 'made')"
+    with page_of(source, tmp_path) as app:
+        seen = Visit(chromium.new_page()).watch()
+        page = seen.page
+        page.goto(app.url)
+        choose(page.locator(".wb"), nodes.address)
+        expect(page.locator(".wb-nodes tbody tr")).to_have_count(2, timeout=ASKED)
+        page.get_by_role("button", name="Quantise").click()
+        expect(page.get_by_text("starting: on 127.0.0.")).to_be_visible(timeout=ASKED)
+        page.get_by_role("button", name="Look again").click()
+        expect(page.locator(".wb-nodes tbody tr", has_text="0 of 1")).to_have_count(1, timeout=ASKED)
+        expect(page.get_by_text("Size on disk")).to_be_visible(timeout=600_000)
+        assert seen.errors == []
+        page.close()
+    made = json.loads((tmp_path / "made" / "workbench.json").read_text())
+    assert made["node"]["address"] in ("127.0.0.2", "127.0.0.3")
+    nodes.clean()
