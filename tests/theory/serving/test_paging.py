@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
 from workbench.errors import InvalidInput, UnknownName
 from workbench.theory.attention.naive import attention
@@ -30,6 +30,10 @@ def test_the_examples_hold():
 def keys(tokens):
     """A stand-in for keys: a number that depends on a token and on all before it, as a real key does."""
     return list(accumulate(tokens, lambda before, token: hash((before, token)), initial=0))[1:]
+
+
+#: Few, so that sequences often begin alike; and Python hashes these two alike.
+TOKENS = st.sampled_from([-2, -1])
 
 
 class Serving(RuleBasedStateMachine):
@@ -65,13 +69,13 @@ class Serving(RuleBasedStateMachine):
             change()
         assert before == [self.cache.tokens, self.cache.tables, self.cache.users], "a refusal changed something"
 
-    @rule(target=sequences, tokens=st.lists(st.integers(-2, 1), min_size=1, max_size=8))
+    @rule(target=sequences, tokens=st.lists(TOKENS, min_size=1, max_size=12))
     def open(self, tokens):
         sequence, shared = self.name(), self.would_share(tokens)
         needed = -(-len(tokens) // self.block_size) - len(shared)
         if needed > self.cache.free - sum(not self.cache.users[block] for block in shared):
             self.refused(lambda: self.cache.open(sequence, tokens))
-            return sequence
+            return multiple()
         cached = self.cache.open(sequence, tokens)
         assert cached == len(shared) * self.block_size < len(tokens)
         self.tokens[sequence] = list(tokens)
@@ -89,10 +93,8 @@ class Serving(RuleBasedStateMachine):
             found.append(block)
         return found
 
-    @rule(sequence=sequences, token=st.integers(-2, 1))
+    @rule(sequence=sequences, token=TOKENS)
     def append(self, sequence, token):
-        if sequence not in self.tokens:
-            return
         table, length = self.cache.tables[sequence], len(self.tokens[sequence])
         whole = length == len(table) * self.block_size
         if not self.cache.free and (whole or self.cache.users[table[-1]] > 1):
@@ -107,20 +109,18 @@ class Serving(RuleBasedStateMachine):
     @rule(target=sequences, sequence=sequences)
     def fork(self, sequence):
         into = self.name()
-        if sequence in self.tokens:
-            self.cache.fork(sequence, into)
-            self.tokens[into] = list(self.tokens[sequence])
+        self.cache.fork(sequence, into)
+        self.tokens[into] = list(self.tokens[sequence])
         return into
 
-    @rule(sequence=sequences)
+    @rule(sequence=consumes(sequences))
     def close(self, sequence):
-        if sequence in self.tokens:
-            self.cache.close(sequence)
-            del self.tokens[sequence]
+        self.cache.close(sequence)
+        del self.tokens[sequence]
 
-    @precondition(lambda self: not self.tokens)
-    @rule()
-    def nothing_is_left_when_all_are_closed(self):
+    def teardown(self):
+        for sequence in list(self.tokens):
+            self.cache.close(sequence)
         assert self.cache.free == self.blocks
         assert self.cache.slack == self.cache.saved == 0
 
