@@ -75,6 +75,7 @@ ABOVE_THE_CORE = [
     "adaptation",
     "exports",
     "demo",
+    "audit",
     "ui",
     "cli",
 ]

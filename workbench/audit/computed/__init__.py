@@ -1,0 +1,1 @@
+"""What computes the claims: a file a subject, found by the registry."""
