@@ -14,7 +14,9 @@ Bootstrap over stretches of text: :mod:`workbench.quality.resampling`.
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,7 +52,7 @@ class Lesson:
     Raises
     ------
     InvalidInput
-        If a weight is negative, none is above 0, or the temperature is not above 0.
+        If a weight is negative, none is above 0, the temperature is not above 0, or the name is no name of a folder.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Lesson:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w ,.-]*", self.name):
+            raise InvalidInput(f"{self.name!r} cannot name a lesson; take letters, digits, spaces, commas, dashes")
         weights = (self.labels, self.logits, self.features)
         if min(weights) < 0 or max(weights) <= 0:
             raise InvalidInput(f"the lesson {self.name!r} needs weights of at least 0, and one above it")
@@ -193,8 +197,6 @@ def rows(result: Mapping[str, Any], than: str = "labels") -> list[dict[str, Any]
     >>> [(row["lesson"], row["divergence"], row["closer"], row["closer_low"]) for row in rows(found)]
     [('labels', 1.0, 0.0, 0.0), ('logits', 0.5, 0.5, 0.5)]
     """
-    import math
-
     windows = result["windows"]
     base = {each["seed"]: each["divergence"] for each in result["students"] if each["lesson"] == than}
     if not base:
