@@ -83,6 +83,15 @@ class FloatFormat:
         """The smallest positive number, which is subnormal: 2^(1 - bias - mantissa bits)."""
         return float(2.0 ** (1 - self.bias - self.mantissa_bits))
 
+    @property
+    def relative_error(self) -> float:
+        """Largest error of a normal number over the number itself, 1 / (2^(M+1) + 1): halfway up from a power of two.
+
+        >>> round(E4M3FN.relative_error, 4)
+        0.0588
+        """
+        return float(1 / (2 ** (self.mantissa_bits + 1) + 1))
+
     def values(self) -> Floats:
         """Every finite number of the format once, in order."""
         positive = self.decode(np.arange(self.highest_code + 1))

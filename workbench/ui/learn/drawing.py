@@ -108,6 +108,33 @@ def matrix(
     return made
 
 
+def mark(
+    figure: Figure,
+    name: str,
+    x: Sequence[float] | np.ndarray,
+    y: Sequence[float] | np.ndarray,
+    colour: str | None = None,
+    size: float = 10,
+) -> None:
+    """Points set into a figure that stands already.
+
+    Parameters
+    ----------
+    figure : plotly.graph_objects.Figure
+        Gets a trace more.
+    name : str
+        Stands in the legend.
+    x, y : sequence of float
+    colour : str, optional
+        The house's next without it.
+    size : float
+        [pixels]
+    """
+    colour = colour or COLOURS[len(figure.data) % len(COLOURS)]
+    edge = {"color": "rgba(255,255,255,0.8)", "width": 1}
+    figure.add_scatter(x=x, y=y, mode="markers", name=name, marker={"color": colour, "size": size, "line": edge})
+
+
 def _empty(x: Mapping[str, Any] | str, y: Mapping[str, Any] | str) -> Figure:
     import plotly.graph_objects as go
 
