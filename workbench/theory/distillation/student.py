@@ -86,7 +86,7 @@ def teach(
     *,
     lessons: Sequence[Lesson] = (LABELS, LOGITS, FEATURES),
     seeds: Sequence[int] = (0,),
-    steps: int = 200,
+    steps: int = 150,
     batch_size: int = 4,
     length: int = 256,
     learning_rate: float = 4e-3,
