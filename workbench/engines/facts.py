@@ -6,6 +6,7 @@ nothing to say.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -152,6 +153,23 @@ def loads(engine: str, scheme: Scheme) -> Fact:
         return Fact("yes", f"loads {scheme.title}", known.source)
     plugin = known.instead.startswith("install")
     return Fact("partly" if plugin else "no", known.instead if plugin else reason, known.source)
+
+
+def address(source: str) -> str:
+    """Where a source can be read; empty where it is no public page.
+
+    >>> address("github:ollama/ollama docs/gpu.mdx@fb30760")
+    'https://github.com/ollama/ollama/blob/fb30760/docs/gpu.mdx'
+    >>> address("arXiv:2312.07104"), address("your need")
+    ('https://arxiv.org/abs/2312.07104', '')
+    """
+    if source.startswith("https://"):
+        return source
+    if found := re.match(r"arXiv:(\d{4}\.\d{4,5})", source):
+        return f"https://arxiv.org/abs/{found[1]}"
+    if found := re.match(r"github:([\w.-]+/[\w.-]+) ([\w./-]+)(?:@(\w+))?", source):
+        return f"https://github.com/{found[1]}/blob/{found[3] or 'HEAD'}/{found[2]}"
+    return ""
 
 
 def engine_facts() -> pd.DataFrame:
