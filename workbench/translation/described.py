@@ -21,6 +21,8 @@ _TGI = {
     "--max-batch-prefill-tokens": "max_num_batched_tokens",
     "--cuda-memory-fraction": "cuda_memory_fraction",
 }
+#: What a folder's name says of its weights, as TensorRT-LLM loads them: FP8 by tensor is no larger than in blocks.
+_TENSORRT_LLM_SCHEMES = {"fp8": "fp8_block"}
 _TENSORRT_LLM = {
     "--tensor_parallel_size": "tensor_parallel_size",
     "--pipeline_parallel_size": "pipeline_parallel_size",
@@ -115,7 +117,7 @@ def _tensorrt_llm(options: Options, plain: Sequence[str]) -> tuple[str | None, d
     found: dict[str, Any] = {"engine": "tensorrt-llm"} | _fields(options, _TENSORRT_LLM)
     known = published.model(name)
     if scheme and known != name:  # a folder of what was quantised, planned as the model it was made of
-        found["quantization"] = scheme
+        found["quantization"] = _TENSORRT_LLM_SCHEMES.get(scheme, scheme)
     return known, _said(found)
 
 

@@ -21,6 +21,7 @@ _FROM = re.compile(r"^[ \t]*+FROM[ \t]++(\S*vllm\S*)", re.MULTILINE)
 _TAG = re.compile(r"(.*/vllm-openai)(?::latest)?")
 _ENV = re.compile(r"\s*(?:ENV|ARG)\s+(\w+)=")
 _CACHE = re.compile(r",\s*cache_dir=(['\"])([^'\"]*)\1")
+_USED = re.compile(r"\$\{?(\w+)")
 _SERVES = re.compile(r"\s*(?:CMD|ENTRYPOINT)\b")
 _DOCKER = "https://docs.docker.com/reference/dockerfile/#understand-how-cmd-and-entrypoint-interact"
 _IMAGE = "https://docs.vllm.ai/en/stable/deployment/docker.html"
@@ -43,6 +44,7 @@ def anew(text: str, start: int, end: int, part: Part, lines: Lines) -> Part:
     if image is None or part.form != "shell" or not part.words:
         return part
     changes = list(part.changes)
+    used = set(_USED.findall(text, image.start(), end))
     made: list[str] = []
     for begins, ends in _instructions(text, image.start(), end):
         said = text[begins:ends]
@@ -53,7 +55,7 @@ def anew(text: str, start: int, end: int, part: Part, lines: Lines) -> Part:
             at = begins + found.start(1)
             changes.append(Change(found[1], "", "renamed", new, why, _IMAGE, lines[at], at, begins + found.end(1)))
             said = said.replace(found[1], new, 1)
-        elif (variable := _ENV.match(said)) and _used(variable[1], text[image.start() : end]):
+        elif (variable := _ENV.match(said)) and variable[1] in used:
             why = "its value stands in CMD: no shell fills in the words of a list"
             changes.append(Change(variable[1], "", "default", "", why, _DOCKER, *place))
             continue
@@ -62,7 +64,8 @@ def anew(text: str, start: int, end: int, part: Part, lines: Lines) -> Part:
             new = "CMD " + json.dumps(list(part.words[2:]), ensure_ascii=False)
             word = said.split()[0]
             at = begins + said.index(word)
-            changes.append(Change(word, "", "wrong", new, why, _DOCKER, lines[at], at, at + len(word)))
+            if said.strip() != new:
+                changes.append(Change(word, "", "wrong", new, why, _DOCKER, lines[at], at, at + len(word)))
             said = new + "\n"
         elif (cache := _CACHE.search(said)) is not None:
             why = "the server looks into its own cache (HF_HOME): what lies elsewhere is fetched again at every start"
@@ -89,8 +92,3 @@ def _instructions(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
             if not goes_on or at >= end:
                 break
         yield begins, at
-
-
-def _used(name: str, text: str) -> bool:
-    """Whether a command of the file names a variable."""
-    return re.search(rf"\$\{{?{re.escape(name)}\b", text) is not None

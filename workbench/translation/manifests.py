@@ -113,7 +113,7 @@ def _containers(
         return
     for number, values in enumerate(items_of(pod.get("containers"))):
         path = (*base, "containers", number)
-        image = _at(root, (*path, "image"))
+        image = node_at(root, (*path, "image"))
         server = servers.get(start + image.start_mark.index) if image is not None else None
         yield Container(pod, values, base, path, {}), server
 
@@ -148,7 +148,7 @@ def _engine(documents: Sequence[dict[str, Any]], servers: Any) -> str:
     return ""
 
 
-def _at(root: yaml.Node, path: Path) -> yaml.Node | None:
+def node_at(root: yaml.Node, path: Path) -> yaml.Node | None:
     """The node at a path; None where there is none."""
     node: yaml.Node | None = root
     for key in path:
@@ -164,7 +164,7 @@ def _at(root: yaml.Node, path: Path) -> yaml.Node | None:
 def _change(fault: Fault, root: yaml.Node, lines: Lines, start: int) -> Change:
     """A fault at the key that it is said of, or at what should hold it."""
     *above, last = fault.path
-    holder = _at(root, tuple(above))
+    holder = node_at(root, tuple(above))
     begins = ends = root.start_mark.index
     if isinstance(holder, yaml.MappingNode):
         begins, ends = holder.start_mark.index, holder.start_mark.index + 1

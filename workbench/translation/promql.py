@@ -171,7 +171,7 @@ def _kind(name: str, schema: Schema) -> str:
 
 
 def _mended(name: str, made: list[str]) -> str:
-    """What stands for a gauge in a rate: the tokens whose rate was meant, else its mean, the function before it changed."""
+    """What stands for a gauge in a rate: the tokens that were meant, else its mean, by the function before it."""
     if name == "vllm:num_requests_running":
         return "vllm:generation_tokens_total"
     at = next(at for at in range(len(made) - 1, -1, -1) if made[at] in _RATES)

@@ -65,7 +65,7 @@ def servers(text: str, block: Block) -> list[Pasted]:
     if called:
         typed = _outside(typed, called)
     if _IMAGE.search(text, start, end):
-        typed = [_in_image(found) for found in typed]
+        typed = [_in_image(_after_entrypoint(text, found)) for found in typed]
     return sorted([*called, *typed], key=lambda found: found.start)
 
 
@@ -100,6 +100,14 @@ def _outside(typed: list[Pasted], calls: list[Pasted]) -> list[Pasted]:
         if found.form != "environment" and not (at >= 0 and found.start <= ends[at]):
             kept.append(found)
     return kept
+
+
+def _after_entrypoint(text: str, found: Pasted) -> Pasted:
+    """A CMD upon vLLM's image that names no program: words of ``vllm serve``, which the image starts itself."""
+    line = text[text.rfind("\n", 0, found.start) + 1 : found.start].split()
+    if found.program == "vllm" or line[:1] != ["CMD"] or not found.words:
+        return found
+    return replace(commands.served("shell", found.words, found.start, named=""), named="")
 
 
 def _in_image(found: Pasted) -> Pasted:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import yaml
 
-from workbench.translation.manifests import values
+from workbench.translation.faults import Path
+from workbench.translation.manifests import node_at, values
 from workbench.translation.pasted import Lines
 from workbench.translation.pod_rules import items_of
 from workbench.translation.result import Change, Part
@@ -39,19 +40,31 @@ def part(text: str, lines: Lines, start: int = 0) -> Part | None:
         return None
     changes: list[Change] = []
     remarks: list[str] = []
-    for job in items_of(held["scrape_configs"]):
+    for number, job in enumerate(items_of(held["scrape_configs"])):
+        here: Path = ("scrape_configs", number)
         for name, value in _DEFAULTS.items():
             if job.get(name) == value:
                 del job[name]
-                changes.append(_change(text, name, str(value), "default", "", "it is so anyway", lines, start))
-        for group in items_of(job.get("static_configs")):
+                changes.append(_change(root, (*here, name), name, "default", "", "it is so anyway", lines, start))
+        for group_number, group in enumerate(items_of(job.get("static_configs"))):
             named = group.get("targets")
             targets = [str(target) for target in named] if isinstance(named, list) else []
             group["targets"] = [_address(target) for target in targets]
-            for given, new in zip(targets, group["targets"], strict=True):
+            for at, (given, new) in enumerate(zip(targets, group["targets"], strict=True)):
                 if given != new:
                     why = "a target is host and port; the scheme and the path have keys of their own"
-                    changes.append(_change(text, given, "", "wrong", new, why, lines, start))
+                    changes.append(
+                        _change(
+                            root,
+                            (*here, "static_configs", group_number, "targets", at),
+                            given,
+                            "wrong",
+                            new,
+                            why,
+                            lines,
+                            start,
+                        )
+                    )
                 elif not new.split(":")[0].replace(".", "").isdigit() and new.split(":")[0] != "localhost":
                     remarks.append(
                         f"{new}: where this is a Service of several replicas each scrape asks another of them, and"
@@ -73,6 +86,10 @@ def _address(target: str) -> str:
     return target.split("://", 1)[-1].split("/", 1)[0]
 
 
-def _change(text: str, given: str, value: str, status: str, becomes: str, why: str, lines: Lines, start: int) -> Change:
-    at = max(text.find(given), 0)
-    return Change(given, value, status, becomes, why, _SOURCE, lines[start + at], start + at, start + at + len(given))
+def _change(
+    root: yaml.Node, path: Path, given: str, status: str, becomes: str, why: str, lines: Lines, start: int
+) -> Change:
+    node = node_at(root, path) or root
+    place = (start + node.start_mark.index, start + node.end_mark.index)
+    value = "" if given == getattr(node, "value", "") else str(getattr(node, "value", ""))
+    return Change(given, value, status, becomes, why, _SOURCE, lines[place[0]], *place)

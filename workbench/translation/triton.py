@@ -39,10 +39,15 @@ def configurations(text: str, start: int, end: int) -> list[tuple[int, tuple[Fie
 
     One ends where it is no text of a protocol buffer any more; a page may go on behind it.
     """
-    found = []
-    for backend in _BACKEND.finditer(text, start, end):
-        begins = _begins(text, backend.start(), start)
-        fields = _longest(text, begins, end)
+    found, at = [], start
+    while (backend := _BACKEND.search(text, at, end)) is not None:
+        begins = _begins(text, backend.start(), at)
+        stop, seen = _stop(text, begins, end)
+        at = max(seen, backend.end())  # what was read is not read again
+        try:
+            fields = read(text[begins:stop], begins)
+        except NotText:
+            continue
         if fields:
             found.append((fields[0].start, fields))
     return found
@@ -60,8 +65,8 @@ def _begins(text: str, at: int, least: int) -> int:
     return begins
 
 
-def _longest(text: str, begins: int, end: int) -> tuple[Field, ...]:
-    """Fields from a place on, as far as lines can be read as such."""
+def _stop(text: str, begins: int, end: int) -> tuple[int, int]:
+    """Where the fields that begin at a place end, as far as lines look like such, and how far was looked."""
     depth, at, stop = 0, begins, begins
     while at < end:
         line = text.find("\n", at, end)
@@ -73,10 +78,7 @@ def _longest(text: str, begins: int, end: int) -> tuple[Field, ...]:
         at = line
         if depth == 0:
             stop = line
-    try:
-        return read(text[begins:stop], begins)
-    except NotText:
-        return ()
+    return stop, at
 
 
 def parts(text: str, start: int, end: int, lines: Lines) -> list[tuple[Part, Pasted | None]]:

@@ -111,7 +111,7 @@ def _block(text: str, block: reading.Block, known: Schema, lines: Lines, offers:
         if len(found) > MOST:
             raise _too_many()
         made = _made(pasted, known, lines, offers, steps)
-        if made is not None and made.engine == "vllm":
+        if made is not None and made.engine == "vllm" and not any(one.form == "dockerfile" for one in found):
             made = dockerfiles.anew(text, block.start, block.end, made, lines)
         if made is not None:
             found.append(made)
