@@ -20,14 +20,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from workbench import jobs
+from workbench.datafiles import read_rows
 from workbench.errors import InvalidInput
-from workbench.jobs import Job
 from workbench.quality.resampling import log_ratio
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from workbench.jobs import Job
+
 ENVIRONMENT = "quantize"
+#: What students of the built-in model were measured to reach.
+MEASURED = ("measurements", "distilled_students.csv")
 #: Threads that wait sleep: two jobs on the same cores otherwise take ten times as long.
 _SLEEP_WHILE_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -161,6 +167,8 @@ def teach(
         "learning_rate": learning_rate,
         "shape": dict(shape),
     }
+    from workbench import jobs
+
     return jobs.start(
         f"teach {len(names) * len(seeds)} students of {folder.name}",
         "workbench.theory.distillation.student_worker",
@@ -220,3 +228,17 @@ def rows(result: Mapping[str, Any], than: str = "labels") -> list[dict[str, Any]
             }
         )
     return found
+
+
+def measured() -> DataFrame:
+    """How close students of the built-in model came when they were measured; how, the file says in its first lines.
+
+    Examples
+    --------
+    >>> {"lesson", "seed", "divergence", "perplexity", "closer", "closer_low"} <= set(measured().columns)
+    True
+    """
+    import pandas as pd
+
+    found = pd.DataFrame(read_rows(*MEASURED))
+    return found[["lesson"]].join(found.drop(columns="lesson").apply(pd.to_numeric))
