@@ -310,6 +310,8 @@ def test_llama_server_takes_what_we_made():
     served += [part for block in OBJECTS for part in wb.translate(block.text).parts]
     lines = [part.words for part in served if part.words and part.words[0].endswith("llama-server")]
     assert len(lines) > 2
+    refused = subprocess.run(["llama-server", "--ctx-size=4096", "--version"], capture_output=True, timeout=60)
+    assert refused.returncode != 0
     for words in lines:
         done = subprocess.run(["llama-server", *words[1:], "--version"], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, (shlex.join(words), done.stderr)
