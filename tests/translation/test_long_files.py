@@ -23,6 +23,7 @@ TEXTS = [
     ("", "---\napiVersion: v1\nkind: Service\n"),
     ("", "mpirun -n 2 python run.py --engine_dir a\n"),
     ("", "Llama(model_path='m.gguf', n_ctx=1)\n"),
+    ("", "ModelRunner.from_dir("),
     ("", "# llama-server --x 1\n"),
     ("llama-server ", "--threads 1 "),
 ]

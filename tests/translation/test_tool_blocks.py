@@ -259,6 +259,23 @@ def test_a_call_of_llama_cpp_in_python():
     assert not again.lost
 
 
+def test_calls_around_engines_of_tensorrt_llm():
+    """C003-067, C003-069: a checkpoint as Hugging Face lays it out, loaded as it is."""
+    text = (
+        "export_tensorrt_llm_checkpoint(model, decoder_type='llama', dtype=torch.float16, export_dir='./f',"
+        " inference_tensor_parallel=1)\n# trtllm-build --checkpoint_dir ./f --output_dir ./e\n"
+        "runner = ModelRunner.from_dir('./e', rank=0)\n"
+    )
+    parts = [part for part in wb.translate(text).parts if part.form == "python"]
+    assert [part.text for part in parts] == [
+        "export_hf_checkpoint(model, dtype=torch.float16, export_dir='./f')\n",
+        "LLM(model='./f')\n",
+    ]
+    told = {change.given: change.status for part in parts for change in part.changes}
+    assert (told["decoder_type"], told["rank"]) == ("removed", "unknown")
+    assert all(change.source for part in parts for change in part.changes)
+
+
 # ------------------------------------------------------------------------------------------------ tables and guides
 
 

@@ -39,7 +39,7 @@ def pasted(text: str, start: int = 0, end: int | None = None) -> list[Pasted]:
     names: dict[str, Any] | None = None
     budget = 2 * (end - start) + _LONGEST  # brackets that never close would be looked for again and again
     while budget > 0 and (call := _CALL.search(text, at, end)) is not None:
-        close = _closed(text, call.end() - 1, min(end, call.end() + _LONGEST))
+        close = closed(text, call.end() - 1, min(end, call.end() + _LONGEST))
         budget -= (close or min(end, call.end() + _LONGEST)) - call.start()
         at = call.end() if close is None else close
         if close is None:
@@ -52,7 +52,7 @@ def pasted(text: str, start: int = 0, end: int | None = None) -> list[Pasted]:
     return found
 
 
-def _closed(text: str, at: int, end: int) -> int | None:
+def closed(text: str, at: int, end: int) -> int | None:
     """Just past the bracket that closes the one at this place."""
     depth = 0
     while at < end:

@@ -12,6 +12,7 @@ from workbench.translation import (
     llama_python,
     manifests,
     other_tools,
+    python_calls,
     reading,
     scraping,
     server,
@@ -119,6 +120,7 @@ def _block(text: str, block: reading.Block, known: Schema, lines: Lines, offers:
         handed = triton.handed(pasted.words) if pasted.program == "tritonserver" else None
         if handed is not None:
             found.append(server.part(handed, known, lines, offers))
+    found += python_calls.parts(text, block.start, block.end, lines, steps)
     for configuration, arguments in triton.parts(text, block.start, block.end, lines):
         found += [configuration, *([server.part(arguments, known, lines, offers)] if arguments else [])]
     inside = text[block.start : block.end]
