@@ -15,6 +15,7 @@ _PUBLIC = {
     "AccuracyPanel": "workbench.ui.accuracy",
     "AdvisorPanel": "workbench.ui.advisor",
     "BenchPanel": "workbench.ui.bench",
+    "ClaimsPanel": "workbench.ui.claims",
     "ComparePanel": "workbench.ui.compare",
     "ComparisonPanel": "workbench.ui.comparison",
     "DeployPanel": "workbench.ui.deploy",
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from workbench.ui.accuracy import AccuracyPanel
     from workbench.ui.advisor import AdvisorPanel
     from workbench.ui.bench import BenchPanel
+    from workbench.ui.claims import ClaimsPanel
     from workbench.ui.compare import ComparePanel
     from workbench.ui.comparison import ComparisonPanel
     from workbench.ui.deploy import DeployPanel
