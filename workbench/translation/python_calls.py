@@ -77,7 +77,8 @@ def _part(text: str, call: re.Match[str], close: int, lines: Lines, made: Made) 
             continue
         if isinstance(node, ast.Constant) and node.value in made.folders:
             value = repr(made.folders[node.value][0])
-        changes.append(Change(name, value, row["status"], row["becomes"], row["text"], row["source"], *place))
+        named_so = (name, value) if not name.isdigit() else (value, "")
+        changes.append(Change(*named_so, row["status"], row["becomes"], row["text"], row["source"], *place))
         if row["becomes"].isdigit():
             positional[int(row["becomes"])] = value
         elif row["becomes"]:
