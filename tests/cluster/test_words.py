@@ -103,6 +103,10 @@ def test_a_head_that_does_not_understand_the_client_is_told_as_what_it_most_like
     assert (
         said == "the connection to ray://head:10001 failed: RuntimeError: Starting Ray client server failed. See x.err"
     )
+    # As a head of Ray 2.60.0 answered when eight drivers joined it at once.
+    gone = "Initialization failure from server:\nTraceback:\npsutil.ZombieProcess: PID still exists but it's a zombie"
+    said = str(in_words(ConnectionAbortedError(gone), parse("ray://head")))
+    assert said.startswith("the connection to ray://head:10001 failed: psutil.ZombieProcess: ")
 
 
 def test_the_command_line_refuses_in_a_sentence(tmp_path, capsys):

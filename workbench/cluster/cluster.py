@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import re
 import shutil
 import threading
 import uuid
@@ -88,7 +89,10 @@ class Cluster:
         modules = [str(Path(str(spec.origin))) for name in _ALONG if (spec := find_spec(name)) is not None]
         # A package's folder stands for it.
         modules = [str(Path(m).parent) if Path(m).name == "__init__.py" else m for m in modules]
-        return {"errand": kind, "address": self.address, "modules": modules, "patience": self.patience, **what}
+        joining = environments.cache_root() / "cluster" / f"joining-{re.sub(r'[^0-9A-Za-z]+', '-', self.address)}"
+        joining.parent.mkdir(parents=True, exist_ok=True)
+        told = {"address": self.address, "modules": modules, "turn": str(joining), "patience": self.patience}
+        return {"errand": kind, **told, **what}
 
     # --- a place for workers: see workbench.jobs.place ----------------------------------------------------------
 

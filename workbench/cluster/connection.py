@@ -30,7 +30,9 @@ _PACKAGE = Path(__file__).parents[1]
 _LEFT_OUT = ("ui", "cli", "notebooks", "__pycache__")  # of the package: nothing on a node shows anything
 # A worker of Ray that exits kills its children at once, keepers among them; what those keep would be left alone.
 _LEAVE_TO_KEEPERS = {"RAY_kill_child_processes_on_worker_exit": "0"}
-_NOT_STARTED = "Starting Ray client server failed"  # in what a busy head says
+#: In what a busy head says: the server that it starts for each client took too long, or went at once.
+_NOT_STARTED = re.compile(r"Starting Ray client server failed|psutil\.(?:ZombieProcess|NoSuchProcess)")
+_TRIES = 4  # at joining through such a head
 _LOOK = 0.5  # seconds between two looks at what is awaited
 _PATIENCE = 15.0  # seconds for a task that takes nothing
 
@@ -54,7 +56,7 @@ def end_when_asked() -> None:
 
 
 @contextlib.contextmanager
-def connected(text: str, modules: Sequence[str] | None) -> Iterator[Address]:
+def connected(text: str, modules: Sequence[str] | None, turn: str) -> Iterator[Address]:
     """Join a cluster as a driver of its own.
 
     Parameters
@@ -63,6 +65,9 @@ def connected(text: str, modules: Sequence[str] | None) -> Iterator[Address]:
         Its address.
     modules : sequence of str, optional
         Files and folders of further Python modules that a node needs; None where nothing will run there.
+    turn : str
+        A file that whoever is joining holds: for each client Ray starts a server of its own on the head, which gives up
+        those that come up too slowly, as many at once do on a small one.
 
     Raises
     ------
@@ -83,7 +88,8 @@ def connected(text: str, modules: Sequence[str] | None) -> Iterator[Address]:
             if modules is not None:
                 _gather(Path(folder), modules)
             code = {} if modules is None else {"runtime_env": {"working_dir": folder, "env_vars": _LEAVE_TO_KEEPERS}}
-            _join(address.text, code)
+            with _alone(turn):
+                _join(address.text, code)
         end_when_asked()  # Ray has a handler of its own
         yield address
     except Exception as error:
@@ -93,16 +99,26 @@ def connected(text: str, modules: Sequence[str] | None) -> Iterator[Address]:
             ray.shutdown()
 
 
+@contextlib.contextmanager
+def _alone(turn: str) -> Iterator[None]:
+    """Until no other driver of this machine joins that cluster."""
+    import fcntl  # not on Windows
+
+    with open(turn, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _join(address: str, code: Mapping[str, Any]) -> None:
-    """Connect; where Ray Client's own server takes too long to come up on a busy head, ask once more."""
+    """Connect; where Ray Client's own server takes too long to come up on a busy head, ask again."""
     import ray
 
-    for last in (False, True):
+    for number in range(1, _TRIES + 1):
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **code)
             return
         except ConnectionAbortedError as error:
-            if last or _NOT_STARTED not in str(error):
+            if number == _TRIES or not _NOT_STARTED.search(str(error)):
                 raise
             with contextlib.suppress(Exception):
                 ray.shutdown()
@@ -134,7 +150,7 @@ def in_words(error: Exception, address: Address) -> Exception:
         # Ray's first line says what failed; where a traceback follows, its last says why.
         lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
         why = lines[-1] if "Traceback" in text else lines[0]
-        if isinstance(error, ConnectionAbortedError) and _NOT_STARTED not in text:
+        if isinstance(error, ConnectionAbortedError) and not _NOT_STARTED.search(text):
             # Where releases differ, a head does not understand the client's first words, and does not say why.
             return MissingPart(
                 f"the cluster at {address.text} did not take this driver ({why[:200].rstrip('.')}): most likely it "

@@ -38,13 +38,14 @@ def work(request: dict[str, Any], worker: Worker) -> Any:
     Parameters
     ----------
     request : dict
-        ``errand`` (one of :data:`ERRANDS`), ``address``, ``modules``, and what :func:`_work`, :func:`_serve` read.
+        ``errand`` (one of :data:`ERRANDS`), ``address``, ``modules`` and ``turn`` (see
+        :func:`workbench.cluster.connection.connected`), and what :func:`_work`, :func:`_serve` read.
     worker : Worker
         Hears progress, and holds the folder that a result comes to.
     """
     connection.end_when_asked()
     worker.progress(None, "connecting", request["address"])
-    with connected(request["address"], request["modules"]):
+    with connected(request["address"], request["modules"], request["turn"]):
         return ERRANDS[request["errand"]](request, worker)
 
 
