@@ -17,7 +17,7 @@ from workbench.theory.quantisation.awq import (
     reversed_as_often_told,
     salience,
     scale_of,
-    scaled,
+    tried,
 )
 from workbench.theory.quantisation.uniform import quantise
 
@@ -28,6 +28,11 @@ def layer(seed=0, outputs=64, inputs=128, salient=2, factor=30.0, tokens=256):
     x = dice.standard_normal((tokens, inputs))
     x[:, dice.choice(inputs, salient, replace=False)] *= factor
     return dice.standard_normal((outputs, inputs)), x
+
+
+def plain(weight, x, bits=4, **how):
+    """The error without scaling."""
+    return tried(weight, x, bits, exponents=[0.0], **how)[0].error
 
 
 def lost(weight, effective, x):
@@ -90,8 +95,8 @@ def test_one_salient_weight_loses_less_by_its_factor():
 @given(seed=st.integers(0, 10_000), bits=st.integers(2, 6), factor=st.floats(1.0, 100.0))
 def test_it_is_never_worse_than_plain_rounding(seed, bits, factor):
     weight, x = layer(seed, outputs=8, inputs=16, factor=factor, tokens=24)
-    plain = quantise(weight, bits, axis=0, symmetric=False).values()
-    assert awq(weight, x, bits).error <= lost(weight, plain, x) * (1 + 1e-9)
+    nearest = quantise(weight, bits, axis=0, symmetric=False).values()
+    assert awq(weight, x, bits).error <= lost(weight, nearest, x) * (1 + 1e-9)
 
 
 @given(st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=8), st.floats(0, 1))
@@ -112,7 +117,7 @@ def test_an_input_that_is_always_zero_does_no_harm():
     x[:, 3] = 0
     found = awq(weight, x, 4)
     assert np.isfinite(found.scale).all()
-    assert found.error < scaled(weight, x, 4, 0.0).error
+    assert found.error < plain(weight, x)
 
 
 @pytest.mark.parametrize(
@@ -148,11 +153,11 @@ def test_the_other_direction_ruins_the_layer():
     How large the claim's channels are is not told; ours are fifty times the others.
     """
     weight, x = layer(outputs=512, inputs=512, salient=5, factor=50.0, tokens=512)
-    plain, right = (scaled(weight, x, 4, exponent).error for exponent in (0.0, 0.5))
+    unscaled, right = (each.error for each in tried(weight, x, 4, exponents=[0.0, 0.5]))
     told = reversed_as_often_told(weight, x, 4).error
     assert told == pytest.approx(0.57, rel=0.1)
-    assert plain / right == pytest.approx(0.022 / 0.0098, rel=0.2)
-    assert told > 20 * plain
+    assert unscaled / right == pytest.approx(0.022 / 0.0098, rel=0.2)
+    assert told > 20 * unscaled
 
 
 def test_every_weight_has_four_bits():
@@ -160,12 +165,12 @@ def test_every_weight_has_four_bits():
     weight, x = layer(outputs=256, inputs=512, salient=5, factor=50.0)
     _, kept = in_16_bit_as_often_told(weight, x, 4, share=5 / 512, group=128)
     found = awq(weight, x, 4, group=128)
-    plain = scaled(weight, x, 4, 0.0, group=128).error
+    unscaled = plain(weight, x, group=128)
     assert found.weight.codes.shape == weight.shape
     assert found.weight.bits_per_value() == 4 + (16 + 4) / 128
     assert 0 <= found.weight.codes.min() <= found.weight.codes.max() <= 15
-    assert kept < 0.1 * plain
-    assert found.error < 0.25 * plain
+    assert kept < 0.1 * unscaled
+    assert found.error < 0.25 * unscaled
 
 
 def test_the_best_exponent_is_searched_and_not_one_half_by_law():

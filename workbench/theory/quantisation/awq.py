@@ -103,18 +103,25 @@ def scale_of(salience: ArrayLike, exponent: float) -> Floats:
     return np.asarray(scale / np.sqrt(scale.max() * scale.min()))
 
 
-def scaled(
+def tried(
     weight: ArrayLike,
     inputs: ArrayLike,
     bits: int,
-    exponent: float,
     *,
+    exponents: Sequence[float] = EXPONENTS,
     group: int | None = None,
     symmetric: bool = False,
-) -> Scaled:
-    """Round W diag(s) with s of one exponent; parameters as of :func:`awq`."""
-    layer = _Layer(*_fitting(weight, inputs), hessian_of(inputs))
-    return layer.rounded(exponent, bits, group, symmetric)
+) -> list[Scaled]:
+    """W diag(s) rounded with s of each exponent; parameters as of :func:`awq`."""
+    weight, large = _fitting(weight, inputs)
+    hessian, grid = hessian_of(inputs), _grid(group)
+    found = []
+    for exponent in exponents:
+        scale = scale_of(large, exponent)
+        rounded = quantise(weight * scale, bits, symmetric=symmetric, **grid)
+        error = output_error(weight, rounded.values() / scale, hessian)
+        found.append(Scaled(rounded, scale, float(exponent), error))
+    return found
 
 
 def awq(
@@ -166,8 +173,8 @@ def awq(
     """
     if not exponents:
         raise InvalidInput("give exponents to try, for instance 0, 0.25, 0.5, 0.75 and 1")
-    layer = _Layer(*_fitting(weight, inputs), hessian_of(inputs))
-    return min((layer.rounded(each, bits, group, symmetric) for each in exponents), key=lambda one: one.error)
+    found = tried(weight, inputs, bits, exponents=exponents, group=group, symmetric=symmetric)
+    return min(found, key=lambda one: one.error)
 
 
 def reversed_as_often_told(
@@ -184,7 +191,7 @@ def reversed_as_often_told(
     Without rounding it changes as little; with it, the columns that matter most are the smallest beside the step of
     the grid. Kept here to be compared with.
     """
-    return scaled(weight, inputs, bits, -exponent, group=group, symmetric=symmetric)
+    return tried(weight, inputs, bits, exponents=[-exponent], group=group, symmetric=symmetric)[0]
 
 
 def in_16_bit_as_often_told(
@@ -210,20 +217,6 @@ def in_16_bit_as_often_told(
     values = quantise(weight, bits, symmetric=symmetric, **_grid(group)).values()
     values[:, kept] = weight[:, kept]
     return values, output_error(weight, values, hessian_of(inputs))
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """A layer, and what is known of its inputs."""
-
-    weight: Floats
-    salience: Floats
-    hessian: Floats
-
-    def rounded(self, exponent: float, bits: int, group: int | None, symmetric: bool) -> Scaled:
-        scale = scale_of(self.salience, exponent)
-        found = quantise(self.weight * scale, bits, symmetric=symmetric, **_grid(group))
-        return Scaled(found, scale, float(exponent), output_error(self.weight, found.values() / scale, self.hessian))
 
 
 def _fitting(weight: ArrayLike, inputs: ArrayLike) -> tuple[Floats, Floats]:
