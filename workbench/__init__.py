@@ -37,6 +37,7 @@ _PUBLIC = {
     "export": "workbench.exports",
     "gpu": "workbench.hardware",
     "gpus": "workbench.hardware",
+    "methods_map": "workbench.trials",
     "measure_speculation": "workbench.benchmark.speculation",
     "models": "workbench.architecture",
     "monitor": "workbench.monitoring",
@@ -76,7 +77,7 @@ if TYPE_CHECKING:
     from workbench.quantizers import quantize
     from workbench.serving import baseline, serve
     from workbench.translation import translate
-    from workbench.trials import try_methods
+    from workbench.trials import methods_map, try_methods
 
 
 def __getattr__(name: str) -> Any:

@@ -64,6 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cluster_arguments(parser)
     parser.add_argument("--advise", action="store_true", help="say which method suits the model on --gpu, and why")
     parser.add_argument(
+        "--map", action="store_true",
+        help="all methods side by side for a model (Llama 3.1 8B) on --gpu (H100 SXM): bits, needs, measured loss, and "
+        "how much faster the roofline would let each be",
+    )  # fmt: skip
+    parser.add_argument(
         "--floor", default="small", help="with --advise: none, unmeasurable, small (default) or any loss"
     )
     parser.add_argument(
@@ -84,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         _print_methods(args.json)
         return 0
+    if args.map:
+        return _map(args)
     if not args.model:
         raise InvalidInput("give a model: builtin, a folder, or a hub id (`workbench quantize --list` for methods)")
     if args.recipe:
@@ -108,6 +115,43 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print(json.dumps(result, indent=2) if args.json else summary(result))
     return 0
+
+
+def _map(args: argparse.Namespace) -> int:
+    """Print the methods side by side."""
+    from pathlib import Path
+
+    from workbench.trials import methods_map, open_folder
+
+    trials = open_folder(args.out) if args.out and Path(args.out).is_dir() else None
+    asked = {name: value for name, value in (("model", args.model), ("gpu", args.gpu)) if value}
+    table = methods_map(**asked, trials=trials)
+    if args.json:
+        rows = json.loads(table.reset_index().to_json(orient="records"))
+        print(json.dumps({**table.attrs, "methods": rows}, indent=2))
+        return 0
+    print(
+        f"{table.attrs['model']} on {table.attrs['gpu']}: bits a weight, loss measured on {_on(table)}, and how many "
+        f"times as fast as 16 bit at most (a bound of the roofline, not measured)"
+    )
+    print(f"{'method':36} {'layers':>6} {'whole':>6} {'KL':>8} {'ppl':>7} {'1 req':>6} {'batch':>6} {'prompt':>6}  in")
+    for word, row in table.iterrows():
+        lost = f"{'–':>8} {'–':>7}" if row["change"] != row["change"] else _lost(row)
+        fast = " ".join(
+            f"{row[n]:6.2f}" if row[n] == row[n] else f"{'–':>6}" for n in ("decode_alone", "decode", "prefill")
+        )
+        where = row["multiplies_in"] or "does not run there"
+        print(f"{str(word)[:36]:36} {row['bits_linear']:6.2f} {row['bits_whole']:6.2f} {lost} {fast}  {where}")
+    return 0
+
+
+def _lost(row: Any) -> str:
+    return f"{row['kl_divergence']:8.5f} {row['change']:+7.2%}"
+
+
+def _on(table: Any) -> str:
+    """What the losses were measured on."""
+    return " or ".join(sorted({name for name in table["measured_on"] if name and name != "by definition"})) or "nothing"
 
 
 def _advise(args: argparse.Namespace) -> int:

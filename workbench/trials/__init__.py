@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from workbench.trials.advice import Suggestion, which_method
 from workbench.trials.choice import Choice, every
+from workbench.trials.map import methods_map, often_told
 from workbench.trials.record import Trial, Trials, open_folder
 from workbench.trials.series import Series, try_methods
 
@@ -20,6 +21,8 @@ __all__ = [
     "Trial",
     "Trials",
     "every",
+    "methods_map",
+    "often_told",
     "open_folder",
     "try_methods",
     "which_method",

@@ -38,6 +38,7 @@ METHOD = Method(
     capability=(7, 0),
     native=(7, 0),
     size=_size,
+    made=lambda parameters: "nf4_double" if parameters["bnb_4bit_use_double_quant"] else "nf4",
     variants=({}, {"bnb_4bit_use_double_quant": True}),
     note="Multiplies in 16 bit, slower than AWQ. vLLM moved bitsandbytes out into vllm-bnb-plugin in 0.28.",
     parameters=(
