@@ -20,7 +20,7 @@ def test_the_error_is_relative_down_to_the_smallest_normal_number(name, largest)
     format = float8.FORMATS[name]
     picture = float8.error(format, largest)
     assert shape(picture) == shape(float8.error())
-    trace = picture.figure.data[0]
+    trace = picture.figure.data[2]
     normal = (trace.x > 2 * format.smallest_normal) & (trace.x < format.largest / 2)
     assert trace.y[normal].max() <= format.relative_error
     assert trace.y[normal].max() == pytest.approx(format.relative_error, rel=0.05)

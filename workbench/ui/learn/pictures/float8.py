@@ -37,9 +37,9 @@ def error(format: FloatFormat = E4M3FN, largest: float = 448.0) -> Picture:
     integers = quantise(x, 8, limits=(-largest, largest))
     step = integers.scale.item()
     traces = {
-        format.name: _worst(x, format.round(x)),
-        "INT8": _worst(x, integers.values()),
         "E4M3 without subnormals": _worst(x, e4m3_as_often_told(x)),
+        "INT8": _worst(x, integers.values()),
+        format.name: _worst(x, format.round(x)),
     }
     middle = x.reshape(-1, 64).mean(1)
     figure = drawing.lines(
@@ -56,7 +56,7 @@ def error(format: FloatFormat = E4M3FN, largest: float = 448.0) -> Picture:
     )
 
 
-def outliers(size: float = 1.0, per_thousand: int = 1) -> Picture:
+def outliers(size: float = 10.0, per_thousand: int = 1) -> Picture:
     """What the ordinary values keep when a few are larger: E4M3 and INT8 with a scale for the whole tensor.
 
     Parameters
@@ -99,13 +99,14 @@ def block(largest: float = 7.5) -> Picture:
     values = _block(largest)
     stored = {"MXFP4": mxfp4(values), "NVFP4": nvfp4(values, tensor_scale=1 / 64)}
     places = np.arange(values.size)
-    figure = drawing.points(
-        {"value": (places, values)} | {name: (places, found.values()) for name, found in stored.items()},
+    figure = drawing.lines(
+        {"value": (places, values)},
         x={"title": "place in the block, by size", "range": [-1, 32]},
         y={"title": "value", "range": [-12.5, 12.5], "dtick": 4},
-        colours={"value": GREY, "MXFP4": ORANGE, "NVFP4": BLUE},
-        size=7,
+        colours={"value": GREY},
     )
+    for (name, found), colour in zip(stored.items(), (ORANGE, BLUE), strict=True):
+        drawing.mark(figure, name, places, found.values(), colour, size=8)
     kept = {name: np.abs(found.values()).max() for name, found in stored.items()}
     scale = np.exp2(float(stored["MXFP4"].scales[0]) - 127)
     return Picture(

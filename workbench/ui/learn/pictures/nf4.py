@@ -39,7 +39,7 @@ def levels(table: str = "NF4", block: int = 64) -> Picture:
     figure = drawing.bars(
         {"values of blocks, their largest made 1": (middle, height)},
         x={"title": "value over its block's largest", "range": [-1.05, 1.05]},
-        y={"title": "how many", "range": [0, 2.1]},
+        y={"title": "how many", "range": [0, 1.5]},
         colours={"values of blocks, their largest made 1": "rgba(139,148,168,0.45)"},
     )
     chosen = _table(table, block)
@@ -67,7 +67,7 @@ def lost(block: int = 64) -> Picture:
                 [_lost(each, block) for each in TABLES],
             )
         },
-        y={"title": "mean squared error [σ²]", "range": [0, 0.03]},
+        y={"title": "mean squared error [σ²]", "range": [0, 0.022]},
         colours={"mean squared error": BLUE},
     )
     figure.update_layout(margin={"b": 64})

@@ -10,7 +10,7 @@ from workbench.theory.quantisation.clipping import Limits, k_sigma, least_error,
 from workbench.theory.quantisation.density import Floats
 from workbench.theory.quantisation.error import mean_square_error, sqnr
 from workbench.theory.quantisation.uniform import quantise
-from workbench.ui.chart import GREY
+from workbench.ui.chart import BLUE, GREY
 from workbench.ui.learn import Picture, drawing
 
 #: What shares a scale -> neighbours of a row of 128; the name is the menu's.
@@ -41,7 +41,7 @@ def row(bits: int = 4, sharing: int = 32, outlier: float = 12.0, symmetric: bool
         {"weight": (places, weights), "as stored": (places, stored)},
         x={"title": "place in the row", "range": [-2, 130]},
         y={"title": "value [σ]", "range": [-4, 4]},
-        colours={"weight": GREY},
+        colours={"weight": GREY, "as stored": BLUE},
         size=6,
     )
     return Picture(
@@ -78,7 +78,7 @@ def calibrators(bits: int = 4, outlier: float = 12.0, per_thousand: int = 1) -> 
             "range": [0, np.log10(64)],
             "tickvals": [1, 2, 4, 8, 16, 32],
         },
-        y={"title": "mean squared error [σ²]", "type": "log", "range": [-5, 1], "exponentformat": "power"},
+        y={"title": "mean squared error [σ²]", "type": "log", "range": [-4.5, 0.3], "exponentformat": "power"},
         colours={"error": GREY},
     )
     lost = {name: _lost(values, bits, limits) for name, limits in taken.items()}
