@@ -24,12 +24,12 @@ GPUS = ["A100 SXM 80GB", "L40S", "H100 SXM"]
 TOKENS = 2.0 ** np.arange(0, 14)
 
 
-def worth(gone: int = 6) -> Picture:
+def worth(weights_removed: int = 6) -> Picture:
     """The loss of a small network as weights leave, by their size and by w² H / 2.
 
     Parameters
     ----------
-    gone : int
+    weights_removed : int
         Weights that are set to zero.
     """
     by_size, by_curvature, size_order, curvature_order = _removed()
@@ -40,34 +40,35 @@ def worth(gone: int = 6) -> Picture:
         y={"title": "loss", "type": "log", "range": [-2.05, -0.1]},
         colours={"smallest |w| first": ORANGE, "smallest w² H / 2 first": BLUE},
     )
-    drawing.mark(figure, "here", [gone, gone], [by_size[gone], by_curvature[gone]], colour=GREEN)
-    alike = len(set(size_order[:gone]) & set(curvature_order[:gone]))
+    size, curvature = by_size[weights_removed], by_curvature[weights_removed]
+    drawing.mark(figure, "here", [weights_removed] * 2, [size, curvature], colour=GREEN)
+    alike = len(set(size_order[:weights_removed]) & set(curvature_order[:weights_removed]))
     return Picture(
         figure,
-        f"Without {gone} weights the loss is {by_curvature[gone]:.4f} by curvature and {by_size[gone]:.4f} by size "
-        f"({by_size[0]:.4f} with all). The two choose {alike} of {gone} alike.",
+        f"Without {weights_removed} weights the loss is {curvature:.4f} by curvature and {size:.4f} by size "
+        f"({by_size[0]:.4f} with all). The two choose {alike} of {weights_removed} alike.",
     )
 
 
-def spared(choice: float | patterns.Pattern = 0.5, loud: int = 10, alike: float = 0.7) -> Picture:
+def spared(zeros: float | patterns.Pattern = 0.5, loudness: int = 10, correlation: float = 0.7) -> Picture:
     """What a layer's output loses, by the method that chose its zeros.
 
     Parameters
     ----------
-    choice : float or Pattern
+    zeros : float or Pattern
         Share of zeros, or 2:4.
-    loud : int
+    loudness : int
         How many times as loud every 16th input is.
-    alike : float
+    correlation : float
         How much of each input is shared with others, from 0 to 1.
     """
-    w, x, fresh = _layer(loud, alike)
+    w, x, fresh = _layer(loudness, correlation)
     size = np.abs(w)
-    by_size = choice.mask(size) if isinstance(choice, patterns.Pattern) else keep_highest(size, choice)
-    made = sparsegpt.prune(w, x, choice)
+    by_size = zeros.mask(size) if isinstance(zeros, patterns.Pattern) else keep_highest(size, zeros)
+    made = sparsegpt.prune(w, x, zeros)
     weights = {
         "size": np.where(by_size, w, 0),
-        "size × input (Wanda)": np.where(wanda.mask(w, x, choice), w, 0),
+        "size × input (Wanda)": np.where(wanda.mask(w, x, zeros), w, 0),
         "SparseGPT": made.weight,
     }
     errors = [100 * sparsegpt.output_error(w, weight, fresh) for weight in weights.values()]
@@ -114,29 +115,33 @@ def faster(tokens: int = 1, gpu: str = "A100 SXM 80GB") -> Picture:
     )
 
 
-def smaller(layers: int = 24, channels: int = 100, groups: int = 8, context: int = 0) -> Picture:
+def smaller(layers: int = 24, channels_percent: int = 100, key_value_heads: int = 8, context: int = 0) -> Picture:
     """What is left of Llama-3.1-8B without layers, channels and heads.
 
     Parameters
     ----------
     layers : int
         Of 32.
-    channels : int
+    channels_percent : int
         Of the MLP's 14336 [%].
-    groups : int
-        Key-value heads of 8, each with the four query heads that share it.
+    key_value_heads : int
+        Of 8, each with the four query heads that share it.
     context : int
         Tokens that each token attends to.
     """
     left = replace(
-        LLAMA, layers=layers, channels=LLAMA.channels * channels // 100, heads=4 * groups, key_value_heads=groups
+        LLAMA,
+        layers=layers,
+        channels=LLAMA.channels * channels_percent // 100,
+        heads=4 * key_value_heads,
+        key_value_heads=key_value_heads,
     )
     shares = {
         "parameters": left.parameters / LLAMA.parameters,
         "FLOPs of a token": 1 / LLAMA.speedup(left, context),
         "KV cache": left.kv_values_per_token() / LLAMA.kv_values_per_token(),
     }
-    told, names = layers / 32 * channels / 100, list(shares)
+    told, names = layers / 32 * channels_percent / 100, list(shares)
     figure = drawing.bars(
         {
             "what is left": (names, [100 * share for share in shares.values()]),
