@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from workbench.trials.advice import Suggestion, which_method
 from workbench.trials.choice import Choice, every
-from workbench.trials.map import methods_map, often_told
+from workbench.trials.map import methods_map
 from workbench.trials.record import Trial, Trials, open_folder
 from workbench.trials.series import Series, try_methods
+from workbench.trials.told import often_told
 
 __all__ = [
     "Choice",
