@@ -278,7 +278,8 @@ def play(room: Room, requests: Sequence[Request], snapshot: int = 0) -> Played:
         if not lengths:
             raise InvalidInput(f"request {waiting[-1]} does not fit even alone; give the cache more places")
         sent_back += _grow(room, lengths, waiting)
-        if len(running) <= snapshot:
+        ends = not waiting and all(tokens == requests[n].length for n, tokens in lengths.items())
+        if len(running) == snapshot or (ends and len(running) < snapshot):
             seen = _seen(room, lengths)
         running.append(len(lengths))
         waited = len(running) if waiting else waited

@@ -234,3 +234,25 @@ def counted(tokens: Whole, vocabulary: int) -> Whole:
     shape = (vocabulary,) * tokens.shape[1]
     codes = np.ravel_multi_index(tuple(tokens.T), shape)
     return np.bincount(codes, minlength=vocabulary ** tokens.shape[1]).reshape(shape)
+
+
+def total_variation(counts: ArrayLike, chances: ArrayLike) -> float:
+    """Half the sum of |share counted − chance|: the largest error of any probability read off the counts.
+
+    >>> round(total_variation([60, 40], [0.5, 0.5]), 3)
+    0.1
+    """
+    seen = np.asarray(counts, float)
+    return float(np.abs(seen / seen.sum() - chances).sum() / 2)
+
+
+def total_variation_of_counting(chances: ArrayLike, samples: int) -> float:
+    """What counting so many samples of the right distribution leaves on average: Σ √(p (1 − p) / 2 π n).
+
+    Half the mean size of each count's error, taken as normal: √(2 / π) of its standard deviation.
+
+    >>> round(total_variation_of_counting([0.5, 0.5], 10_000), 4)
+    0.004
+    """
+    p = np.asarray(chances, float)
+    return float(np.sqrt(p * (1 - p) / (2 * np.pi * samples)).sum())
