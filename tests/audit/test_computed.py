@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import math
 import re
 
@@ -64,6 +66,26 @@ def test_a_cited_claim_is_not_computed() -> None:
 def test_a_claim_has_one_function() -> None:
     with pytest.raises(ValueError, match="two functions compute C000-026"):
         computes("C000-026")(lambda: Found("", None, "correct"))
+
+
+def test_a_manifest_that_lacks_nothing_is_not_judged() -> None:
+    from workbench.audit.computed.manifests import deployment, lacking
+
+    for given in ("template", "volumeMounts", "initialDelaySeconds"):
+        assert lacking(deployment(), given).verdict == "correct"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "workbench.audit",
+        *("workbench.audit." + name for name in ("claims", "registry", "rules", "sources")),
+        "workbench.ui.claims",
+    ],
+)
+def test_examples_in_docstrings_hold(name: str) -> None:
+    module = importlib.import_module(name)
+    assert doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
 
 
 def test_a_change_of_the_number_changes_the_verdict() -> None:

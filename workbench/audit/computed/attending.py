@@ -21,6 +21,7 @@ from workbench.theory.attention.traffic import (
     tile_for,
     traffic_as_often_told,
 )
+from workbench.theory.serving.batching import static
 
 #: An A100's multiprocessor holds 192 kB: so many elements of 16 bit.
 ON_CHIP = 192 * 1024 // 2
@@ -110,4 +111,4 @@ def computed_again(told: float) -> Found:
 @computes("C004-039", told=50, lengths=(100, 200, 50))
 def idle(told: float, lengths: tuple[int, ...]) -> Found:
     """The share of a fixed batch's places that stand empty until its longest answer is done [%]."""
-    return number(told, 100 * (1 - sum(lengths) / (len(lengths) * max(lengths))), "%")
+    return number(told, 100 * static(lengths, len(lengths)).idle_share, "%")
