@@ -13,7 +13,7 @@ from workbench.errors import WorkbenchError
 from workbench.ui.panel import Panel, Refused
 
 #: How a claim is checked.
-CHECKED = ("computed here", "cited")
+CHECKED = ("computed here", "cited", "seen in the guide")
 _FIRST = {"topic": "", "verdict": "", "guide": "", "checked": "", "words": ""}
 _OFFERED = {"topic": TOPICS, "verdict": VERDICTS, "guide": tuple(GUIDES.values()), "checked": CHECKED}
 #: Claims computed between two messages to the page.
@@ -28,7 +28,8 @@ class ClaimsPanel(Panel):
     Parameters
     ----------
     **choice
-        ``topic``, ``verdict``, ``guide``, ``checked`` ("computed here" or "cited") and ``words``; all of them without.
+        ``topic``, ``verdict``, ``guide``, ``checked`` ("computed here", "cited", "seen in the guide") and ``words``;
+        all claims without.
 
     Attributes
     ----------
@@ -122,7 +123,9 @@ def _computed(id: str) -> str:
 
 
 def _checked(claim: Claim) -> str:
-    return CHECKED[0] if claim.id in computable() else CHECKED[1] if claim.sources else ""
+    if claim.id in computable():
+        return CHECKED[0]
+    return "" if not claim.sources else CHECKED[2 if claim.sources == ("guide",) else 1]
 
 
 def _row(claim: Claim) -> dict[str, Any]:

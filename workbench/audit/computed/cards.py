@@ -95,7 +95,7 @@ def flash_attention_3() -> Found:
 
 def with_fp8() -> set[str]:
     """Generations of which a card has FP8 units."""
-    return {card.architecture for card in map(gpu, names()) if "fp8" in card.supports}
+    return {card.architecture.partition(" (")[0] for card in map(gpu, names()) if "fp8" in card.supports}
 
 
 @computes("C003-042")

@@ -6,20 +6,26 @@ from workbench.audit.registry import computes
 from workbench.audit.rules import Found, advice, number, statement
 from workbench.engines.vllm import versions
 from workbench.engines.vllm.schema import bundled, schema
-from workbench.translation import translate
+from workbench.translation import Change, translate
 
 SERVE = "vllm serve org/model "
 
 
-def said(text: str, only: str = "") -> Found:
-    """What a text's words become in the newest release; of one word among them where it is named."""
+def said(text: str, *only: str) -> Found:
+    """What a text's words become in the newest release; of some of them where these are named."""
     made = translate(text, version=bundled()[-1])
-    changes = [change for change in made.changes if only in change.given]
+    changes = [change for change in made.changes if not only or any(word in change.given for word in only)]
     assert changes, text
-    shown = "; ".join(
-        f"{change.given}: {change.status}" + (f", {change.becomes}" if change.becomes else "") for change in changes
-    )
-    return advice([change.status for change in changes], shown)
+    return advice([change.status for change in changes], "; ".join(map(_told, changes)))
+
+
+def _told(change: Change) -> str:
+    """What became of one word."""
+    word = f"{change.given} {change.value}".strip()
+    if change.status == "renamed" and change.becomes:
+        return f"{word} is now {change.becomes}"
+    words = {"kept": "is still there", "default": "is so anyway", "renamed": "has another name", "removed": "is gone"}
+    return f"{word} {words[change.status]}" if change.status in words else f"{word}: {change.text}"
 
 
 @computes("C000-015", words="--quantization fp8")
@@ -67,11 +73,17 @@ def taken(words: str) -> Found:
 )
 @computes("C003-044", text="text-generation-launcher --model-id m --max-input-length 4096", only="--max-input-length")
 @computes("C003-068", text="trtllm-build --gemm_plugin fp8", only="trtllm-build")
-@computes("C004-070", text="python convert_checkpoint.py --model_dir m\ntrtllm-build --checkpoint_dir c", only="t")
 @computes("C004-076", text="./quantize a.gguf b.gguf Q4_K_M\n./main -m b.gguf -p hello", only="./")
 def command(text: str, only: str) -> Found:
     """Programs, images and variables that are called otherwise now, or never were."""
     return said(text, only)
+
+
+@computes("C004-070")
+def engines_built() -> Found:
+    """The three steps to an engine of TensorRT-LLM."""
+    text = "python convert_checkpoint.py --model_dir m\ntrtllm-build --checkpoint_dir c\npython run.py --engine_dir e"
+    return said(text, "convert_checkpoint.py", "trtllm-build", "run.py")
 
 
 @computes("C002-024", "C004-045")

@@ -46,10 +46,10 @@ def follows(way: type[Speculator], top_p: float = 1.0) -> Found:
 
 @computes("C003-086")
 def divided_by_zero() -> Found:
-    """Logits divided by a temperature of 0, as the check does; the limit is the likeliest word."""
+    """Logits divided by a temperature of 0, as the check does, and the limit: all for the likeliest word."""
     logits = _models()[0][0]
     with np.errstate(divide="ignore", invalid="ignore"):
         told = np.exp(logits / np.float64(0))
         told = told / told.sum()
-    likeliest = int(distribution(logits, temperature=0).argmax())
-    return statement(bool(np.isfinite(told).all()), f"no numbers come of it; the likeliest word is number {likeliest}")
+    assert np.isfinite(distribution(logits, temperature=0)).all()
+    return statement(bool(np.isfinite(told).all()), "a division by 0: no probabilities come of it")

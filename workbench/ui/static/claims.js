@@ -5,7 +5,7 @@ import { drafting } from "./parts/draft.js";
 // computed for them comes a little later.
 
 const AT_ONCE = 40;
-const EVERY = { topic: "All topics", guide: "All guides", checked: "Computed or cited" };
+const EVERY = { topic: "All topics", guide: "All guides", checked: "In any way" };
 const TITLES = { topic: "Topic", guide: "Guide", checked: "How it was checked" };
 
 function panel(root, model) {
