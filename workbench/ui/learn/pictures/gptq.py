@@ -21,7 +21,7 @@ INPUTS, OUTPUTS = 48, 32
 CORRELATIONS = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9)
 TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024)
 ORDERS: dict[str, Order] = {"as stored": "stored", "most energy first": "energy"}
-ERROR = {"title": "error of the output", "type": "log", "exponentformat": "power"}
+RATIO = "error over that of the nearest code"
 TOLD = "H for its inverse"
 
 
@@ -40,9 +40,13 @@ def by_correlation(bits: int = 4, order: Order = "stored", damping: float = 0.01
     told = [_told(each, bits, damping) for each in CORRELATIONS]
     right = [_right(each, bits, order, damping) for each in CORRELATIONS]
     figure = drawing.lines(
-        {TOLD: (CORRELATIONS, told), "nearest code": (CORRELATIONS, plain), "GPTQ": (CORRELATIONS, right)},
+        {
+            TOLD: (CORRELATIONS, np.divide(told, plain)),
+            "nearest code": (CORRELATIONS, np.ones(len(CORRELATIONS))),
+            "GPTQ": (CORRELATIONS, np.divide(right, plain)),
+        },
         x={"title": "correlation of neighbouring inputs", "range": [0, 0.9]},
-        y=ERROR | {"range": [-6, 1]},
+        y={"title": RATIO, "type": "log", "range": [-1, 2], "dtick": 1},
         colours={TOLD: RED, "nearest code": GREY, "GPTQ": BLUE},
         dashed=[TOLD],
     )
@@ -66,9 +70,9 @@ def by_tokens(bits: int = 4, damping: float = 0.01) -> Picture:
     found = [_seen_only(each, bits, damping) for each in TOKENS]
     plain = _plain(0.8, bits)
     figure = drawing.lines(
-        {"nearest code": (TOKENS, [plain] * len(TOKENS)), "GPTQ": (TOKENS, found)},
-        x={"title": "tokens of calibration", "type": "log", "range": [0.9, 3.05], "dtick": 1},
-        y=ERROR | {"range": [-6, 1]},
+        {"nearest code": (TOKENS, np.ones(len(TOKENS))), "GPTQ": (TOKENS, np.divide(found, plain))},
+        x={"title": "tokens of calibration", "type": "log", "range": [0.88, 3.03], "tickvals": TOKENS},
+        y={"title": RATIO, "range": [0, 2.2]},
         colours={"nearest code": GREY, "GPTQ": BLUE},
     )
     return Picture(

@@ -69,7 +69,7 @@ def losses(bits: int = 3) -> Picture:
             "not rounded": (steps, np.full(found.size, loss(whole, X, Y))),
         },
         x={"title": "steps", "range": [0, STEPS[-1]]},
-        y={"title": "mean squared error", "type": "log", "range": [-3.5, 0.7], "exponentformat": "power"},
+        y={"title": "mean squared error", "type": "log", "range": [-3.5, 0.7], "dtick": 1, "exponentformat": "power"},
         colours={"rounded afterwards": ORANGE, "trained with rounding": GREEN, "not rounded": BLUE},
         dashed=["rounded afterwards", "not rounded"],
     )
