@@ -13,7 +13,7 @@ from workbench import builtin, jobs
 from workbench.builtin import text
 from workbench.errors import InvalidInput
 from workbench.theory.distillation import features, losses
-from workbench.theory.distillation.student import FEATURES, LABELS, LOGITS, SHAPE, Lesson, rows, teach
+from workbench.theory.distillation.student import FEATURES, LABELS, LOGITS, SHAPE, Lesson, measured, rows, teach
 
 
 def found(**more: object) -> dict:
@@ -71,6 +71,23 @@ def test_a_lesson_that_teaches_nothing_is_refused(fields, says):
 def test_what_cannot_be_taught_is_refused_before_anything_starts(tmp_path, fields, says):
     with pytest.raises(InvalidInput, match=says):
         teach(tmp_path, **{"documents": ["a"], "held_out": ["b"], **fields})
+
+
+def test_what_was_measured_is_what_it_is_told_to_be():
+    """Closer by logits than by labels, the whole interval of it; by T = 4 less; a third of the weights, and worse."""
+    found = measured()
+    assert {"labels", "logits"} <= set(found["lesson"])
+    for _, one_seed in found.groupby("seed"):
+        row = one_seed.set_index("lesson")
+        assert row.loc["logits", "closer_low"] > 0.2
+        closer = row.loc["labels", "divergence"] - row["divergence"]
+        assert row["closer"].tolist() == pytest.approx(closer.tolist(), abs=2e-4)
+        if "mixture, T 4" in row.index:
+            assert row.loc["mixture, T 4", "closer_high"] < row.loc["logits", "closer_low"]
+            assert row.loc["features", "closer_low"] > 0
+    assert (found["divergence"].between(found["divergence_low"], found["divergence_high"])).all()
+    assert (found["perplexity"] > found["teacher_perplexity"]).all()
+    assert (found["parameters"] / found["teacher_parameters"]).round(2).eq(0.3).all()
 
 
 @pytest.mark.environment
