@@ -83,6 +83,7 @@ def test_every_engine_has_a_case_of_both():
 
 
 def test_an_engine_without_a_future_is_never_recommended_for_something_new():
+    """C003-044: guides count TGI among the three usual engines."""
     for on, place in itertools.product(PLATFORMS, PLACES):
         found = {one.engine: one for one in choose_engine(on=on, place=place)}
         assert not found["tgi"].suits
