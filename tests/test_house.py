@@ -289,7 +289,7 @@ def test_notebooks_are_committed_without_leftovers() -> None:
             for output in cell.get("outputs", []):
                 assert output["output_type"] != "error", f"{path} holds a traceback"
                 for kind in output.get("data", {}):
-                    assert kind in {"text/plain", "text/markdown"}, f"{path} holds a {kind} output"
+                    assert kind in {"text/plain", "text/markdown", "text/html"}, f"{path} holds a {kind} output"
 
 
 def test_the_licence_is_apache_2() -> None:

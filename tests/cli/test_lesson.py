@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from workbench.cli.app import addresses
-from workbench.ui.lesson import LearnPages, prepared
+from workbench.cli.lesson import LearnPages, prepared
 
 PAGES = {"planner.ipynb": "", "learn/index.ipynb": "learn", "learn/nf4.ipynb": "learn/nf4"}
 

@@ -105,7 +105,7 @@ def voila_config(notebook: Path, *, host: str, port: int, token: str, pool: int,
     """Voila's configuration for one app notebook, as a traitlets Config."""
     from traitlets.config import Config
 
-    from workbench.ui.lesson import LearnPages
+    from workbench.cli.lesson import LearnPages
 
     config = Config()
     config.Voila.notebook_path = str(notebook)
