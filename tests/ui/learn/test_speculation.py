@@ -32,6 +32,7 @@ def test_sequences(kind, drafted, temperature, top_p):
     alone, together = (np.asarray(trace.y) for trace in picture.figure.data)
     assert alone.sum() <= 1 + 1e-9
     assert together.sum() <= 1 + 1e-9
+    assert max(*alone, *together) <= picture.figure.layout.yaxis.range[1]
 
 
 def test_only_the_right_way_is_as_near_as_counting_is():

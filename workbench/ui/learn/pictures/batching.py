@@ -10,7 +10,7 @@ from workbench.theory.serving.batching import Schedule, continuous, static
 from workbench.ui.chart import BLUE, ORANGE
 from workbench.ui.learn import Picture, drawing
 
-REQUESTS, MEAN, COLUMNS = 32, 100, 400
+REQUESTS, MEAN, COLUMNS = 64, 100, 400
 EQUAL, UNIFORM, EXPONENTIAL = "all equal", "evenly from 1 to twice the mean", "many short, a few long"
 SPREADS = [EXPONENTIAL, UNIFORM, EQUAL]
 #: Shades of neighbours in a place, so that one is seen to end and another to begin.
@@ -42,8 +42,9 @@ def timetable(places: int = 8, lengths: str = EXPONENTIAL) -> Picture:
     ends = np.linspace(0, 1, len(SHADES) + 2)
     shades = ["rgba(0,0,0,0)", "rgba(217,130,0,0.45)", *SHADES]
     figure.data[0].colorscale = [[end, shade] for end, shade in zip(ends, shades, strict=True)]
-    figure.data[0].name = "a request"
+    drawing.mark(figure, "a request", [None], [None], colour=BLUE)
     drawing.mark(figure, "an empty place", [None], [None], colour=ORANGE)
+    figure.update_layout(margin={"l": 14}, xaxis={"showgrid": False}, yaxis={"showgrid": False})
     waiting, flowing = schedules
     return Picture(
         figure,

@@ -47,6 +47,7 @@ def places(way: str = LONGEST_RESERVED, block: int = 16, step: int = 100) -> Pic
     figure.data[0].colorscale = [[0, "rgba(139,148,168,0.12)"], [HELD / FILLED, ORANGE], [1, BLUE]]
     drawing.mark(figure, "a token", [None], [None], colour=BLUE)
     drawing.mark(figure, "held, and empty", [None], [None], colour=ORANGE)
+    figure.update_layout(margin={"l": 14}, xaxis={"showgrid": False}, yaxis={"showgrid": False})
     at = min(step, len(played.running) - 1)
     return Picture(
         figure,

@@ -21,7 +21,7 @@ from workbench.theory.serving.speculation_as_often_told import (
     SpeculatorAsOftenTold,
     TopPAsOftenTold,
 )
-from workbench.ui.chart import BLUE, GREEN, GREY, RED
+from workbench.ui.chart import BLUE, GREEN, GREY, RED, linear
 from workbench.ui.learn import Picture, drawing
 
 DRAFTED = np.arange(0, 17)
@@ -67,19 +67,19 @@ def by_drafted(acceptance: float = 0.7, draft_cost: float = 0.1) -> Picture:
     return Picture(figure, f"{pays} With five it is {gains[5]:.2f} times, not {told[5]:.2f}.")
 
 
-def sequences(done: str = RIGHT, drafted: int = 2, temperature: float = 1.0, top_p: float = 0.9) -> Picture:
+def sequences(checking: str = RIGHT, drafted: int = 2, temperature: float = 1.0, top_p: float = 0.9) -> Picture:
     """The likeliest sequences of four tokens: how often they are written, and how often the target would write them.
 
     Parameters
     ----------
-    done : str
+    checking : str
         A name of :data:`KINDS`.
     drafted : int
     temperature, top_p : float
     """
     target, draft = _models()
     chances = joint(distribution(target, temperature, top_p), 0, LENGTH).ravel()
-    written = KINDS[done](target, draft, drafted, temperature, top_p).write(
+    written = KINDS[checking](target, draft, drafted, temperature, top_p).write(
         0, LENGTH, SAMPLES, np.random.default_rng(SEED)
     )
     counts = counted(written.tokens, VOCABULARY).ravel()
@@ -88,8 +88,8 @@ def sequences(done: str = RIGHT, drafted: int = 2, temperature: float = 1.0, top
     figure = drawing.bars(
         {"the target alone": (names, chances[order]), "written together": (names, counts[order] / SAMPLES)},
         x={"title": "sequence", "type": "category"},
-        y={"title": "share", "range": [0, 0.3]},
-        colours={"the target alone": GREY, "written together": BLUE if done == RIGHT else RED},
+        y={"title": "share", "range": linear(max(chances.max(), counts.max() / SAMPLES))},
+        colours={"the target alone": GREY, "written together": BLUE if checking == RIGHT else RED},
     )
     apart, noise = total_variation(counts, chances), total_variation_of_counting(chances, SAMPLES)
     return Picture(
