@@ -14,12 +14,12 @@ def shape(picture):
     return [(trace.type, trace.name, tuple(trace.x)) for trace in picture.figure.data]
 
 
-@pytest.mark.parametrize("times", [1, 100])
-@pytest.mark.parametrize("strength", [0.0, 1.0])
-def test_errors_by_who_shares_a_scale(times, strength):
-    picture = pictures.by_sharing(times, strength)
+@pytest.mark.parametrize("outlier_factor", [1, 100])
+@pytest.mark.parametrize("smoothing", [0.0, 1.0])
+def test_errors_by_who_shares_a_scale(outlier_factor, smoothing):
+    picture = pictures.by_sharing(outlier_factor, smoothing)
     assert shape(picture) == shape(pictures.by_sharing())
-    x, w = pictures._layer(times)
+    x, w = pictures._layer(outlier_factor)
     found = relative_error(x @ w.T, int8_linear(x, quantise(w, 8, axis=0), None, WholeTensor()))
     assert f"INT8 loses {found:.3%}" in picture.said
     low, high = (10**end for end in picture.figure.layout.yaxis.range)

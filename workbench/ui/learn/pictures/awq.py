@@ -17,23 +17,23 @@ RIGHT = tuple(step / 10 for step in range(11))
 BACK, KEPT = "divided by s, as often told", "salient columns in 16 bit"
 
 
-def by_exponent(bits: int = 4, times: int = 30, group: int | None = None) -> Picture:
+def by_exponent(bits: int = 4, outlier_factor: int = 30, group: int | None = None) -> Picture:
     """Error of the output by the exponent α of s = mean|x|^α; below 0, s divides the weight.
 
     Parameters
     ----------
     bits : int
-    times : int
+    outlier_factor : int
         How much larger two of the inputs are than the others.
     group : int, optional
         Inputs that share a grid; one grid an output channel without it.
     """
-    wrong, right, kept = _found(bits, times, group)
+    wrong, right, kept = _found(bits, outlier_factor, group)
     best = RIGHT[right.index(min(right))]
     figure = drawing.lines(
         {BACK: (WRONG, wrong), "multiplied by s": (RIGHT, right), KEPT: ((-1.0, 1.0), (kept, kept))},
         x={"title": "exponent α", "range": [-1.02, 1.02]},
-        y={"title": "error of the output", "type": "log", "range": [-4, 0.3], "exponentformat": "power"},
+        y={"title": "error of the output", "type": "log", "range": [-5, 0.3], "dtick": 1, "exponentformat": "power"},
         colours={BACK: RED, "multiplied by s": BLUE, KEPT: GREY},
         dashed=[KEPT],
     )
@@ -46,8 +46,8 @@ def by_exponent(bits: int = 4, times: int = 30, group: int | None = None) -> Pic
 
 
 @cache
-def _found(bits: int, times: int, group: int | None) -> tuple[list[float], list[float], float]:
-    weight, inputs = _layer(times)
+def _found(bits: int, outlier_factor: int, group: int | None) -> tuple[list[float], list[float], float]:
+    weight, inputs = _layer(outlier_factor)
     wrong, right = (
         [one.error for one in tried(weight, inputs, bits, exponents=exponents, group=group)]
         for exponents in (WRONG, RIGHT)
@@ -57,8 +57,8 @@ def _found(bits: int, times: int, group: int | None) -> tuple[list[float], list[
 
 
 @cache
-def _layer(times: int) -> tuple[Floats, Floats]:
+def _layer(outlier_factor: int) -> tuple[Floats, Floats]:
     dice = np.random.default_rng(0)
     inputs = dice.standard_normal((TOKENS, INPUTS))
-    inputs[:, dice.choice(INPUTS, SALIENT, replace=False)] *= times
+    inputs[:, dice.choice(INPUTS, SALIENT, replace=False)] *= outlier_factor
     return dice.standard_normal((OUTPUTS, INPUTS)), inputs

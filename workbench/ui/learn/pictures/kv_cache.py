@@ -18,16 +18,16 @@ SHARINGS: tuple[Sharing, ...] = ("layer", "head", "token", "channel")
 NAMES = ("one a layer", "one a head", "one a token<br>and head", "one a channel<br>and head")
 
 
-def by_sharing(number: int | FloatFormat = 8, times: int = 10) -> Picture:
+def by_sharing(stored_as: int | FloatFormat = 8, outlier_factor: int = 10) -> Picture:
     """Error of attention's output with only keys, or only values, rounded.
 
     Parameters
     ----------
-    number : int or FloatFormat
-    times : int
+    stored_as : int or FloatFormat
+    outlier_factor : int
         How much larger two channels of each head's keys are.
     """
-    found = [_effect(number, times, sharing) for sharing in SHARINGS]
+    found = [_effect(stored_as, outlier_factor, sharing) for sharing in SHARINGS]
     figure = drawing.bars(
         {
             "keys rounded": (NAMES, [one.keys for one in found]),
@@ -47,11 +47,11 @@ def by_sharing(number: int | FloatFormat = 8, times: int = 10) -> Picture:
 
 
 @cache
-def _effect(number: int | FloatFormat, times: int, sharing: Sharing) -> Effect:
-    queries, keys, values = _cache(times)
+def _effect(number: int | FloatFormat, outlier_factor: int, sharing: Sharing) -> Effect:
+    queries, keys, values = _cache(outlier_factor)
     return effect(queries, keys, values, stored(keys, number, sharing), stored(values, number, sharing))
 
 
 @cache
-def _cache(times: int) -> tuple[Floats, Floats, Floats]:
-    return example_cache(np.random.default_rng(0), outlier=times)
+def _cache(outlier_factor: int) -> tuple[Floats, Floats, Floats]:
+    return example_cache(np.random.default_rng(0), outlier=outlier_factor)

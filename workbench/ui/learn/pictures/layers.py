@@ -18,7 +18,7 @@ from workbench.theory.quantisation.linear import (
 from workbench.theory.quantisation.smoothing import smoothed
 from workbench.theory.quantisation.uniform import Floats, quantise
 from workbench.theory.quantisation.whole_model import measured
-from workbench.ui.chart import BLUE, GREEN, ORANGE
+from workbench.ui.chart import BLUE, ORANGE
 from workbench.ui.learn import Picture, drawing
 
 TOKENS, INPUTS, OUTPUTS = 48, 96, 48
@@ -27,18 +27,18 @@ PASSES = ("tensor|calibrated", "channel|calibrated", "channel|token")
 NAMES = ("weights: a tensor,<br>inputs: calibrated", "a channel,<br>calibrated", "a channel,<br>a token")
 
 
-def by_sharing(times: int = 30, strength: float = 0.5) -> Picture:
+def by_sharing(outlier_factor: int = 30, smoothing: float = 0.5) -> Picture:
     """Error of a layer's output in INT8 and FP8; weights have a scale an output channel.
 
     Parameters
     ----------
-    times : int
+    outlier_factor : int
         How much larger two of the inputs are, in every token.
-    strength : float
+    smoothing : float
         SmoothQuant's α.
     """
-    x, w = _layer(times)
-    calm = smoothed(x, w, strength)
+    x, w = _layer(outlier_factor)
+    calm = smoothed(x, w, smoothing)
     ways: list[tuple[Floats, Floats, Activations]] = [
         (x, w, WholeTensor()),
         (x, w, EachToken()),
@@ -50,15 +50,15 @@ def by_sharing(times: int = 30, strength: float = 0.5) -> Picture:
     fp8 = [relative_error(exact, fp8_linear(a, quantise_float(b, axis=0), None, how)) for a, b, how in ways]
     figure = drawing.bars(
         {"INT8": (WAYS, int8), "FP8 (E4M3)": (WAYS, fp8)},
-        y={"title": "error of the output", "type": "log", "range": [-4.5, 0], "exponentformat": "power"},
+        y={"title": "error of the output", "type": "log", "range": [-4.5, 0], "dtick": 1, "exponentformat": "power"},
         colours={"INT8": BLUE, "FP8 (E4M3)": ORANGE},
     )
     figure.update_layout(margin={"b": 56})
     return Picture(
         figure,
-        f"Two inputs are {times} times the others. With one scale for all activations INT8 loses {int8[0]:.3%} of the "
-        f"output and FP8 {fp8[0]:.3%}; with a scale a token {int8[1]:.3%} and {fp8[1]:.3%}; smoothed as well "
-        f"{int8[3]:.3%} and {fp8[3]:.3%}.",
+        f"Two inputs are {outlier_factor} times the others. With one scale for all activations INT8 loses "
+        f"{int8[0]:.3%} of the output and FP8 {fp8[0]:.3%}; with a scale a token {int8[1]:.3%} and {fp8[1]:.3%}; "
+        f"smoothed as well {int8[3]:.3%} and {fp8[3]:.3%}.",
     )
 
 
@@ -73,8 +73,14 @@ def whole_model(outliers: int = 1) -> Picture:
     figures = _divergences(outliers)
     figure = drawing.bars(
         {number.upper(): (NAMES, [figures[f"{number}|{each}"] for each in PASSES]) for number in ("int8", "fp8")},
-        y={"title": "divergence [nats a token]", "type": "log", "range": [-4, -0.8], "exponentformat": "power"},
-        colours={"INT8": BLUE, "FP8": GREEN},
+        y={
+            "title": "divergence [nats a token]",
+            "type": "log",
+            "range": [-4, -0.8],
+            "dtick": 1,
+            "exponentformat": "power",
+        },
+        colours={"INT8": BLUE, "FP8": ORANGE},
     )
     figure.update_layout(margin={"b": 56})
     one, fine = (figures[f"int8|{each}"] for each in (PASSES[0], PASSES[2]))
@@ -94,10 +100,10 @@ def _divergences(outliers: int) -> dict[str, float]:
 
 
 @cache
-def _layer(times: int) -> tuple[Floats, Floats]:
+def _layer(outlier_factor: int) -> tuple[Floats, Floats]:
     dice = np.random.default_rng(0)
     x, w = dice.standard_normal((TOKENS, INPUTS)), dice.standard_normal((OUTPUTS, INPUTS))
     x *= np.exp(dice.standard_normal((TOKENS, 1)) / 2)  # some tokens are louder than others
-    x[:, [9, 77]] *= times
-    w[:, [9, 77]] /= np.sqrt(times)  # what is large is met by smaller weights, as after training
+    x[:, [9, 77]] *= outlier_factor
+    w[:, [9, 77]] /= np.sqrt(outlier_factor)  # what is large is met by smaller weights, as after training
     return x, w
