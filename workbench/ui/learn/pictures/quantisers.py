@@ -78,7 +78,13 @@ def calibrators(bits: int = 4, outlier: float = 12.0, per_thousand: int = 1) -> 
             "range": [0, np.log10(64)],
             "tickvals": [1, 2, 4, 8, 16, 32],
         },
-        y={"title": "mean squared error [σ²]", "type": "log", "range": [-4.5, 0.3], "exponentformat": "power"},
+        y={
+            "title": "mean squared error [σ²]",
+            "type": "log",
+            "range": [-4.5, 0.3],
+            "dtick": 1,
+            "exponentformat": "power",
+        },
         colours={"error": GREY},
     )
     lost = {name: _lost(values, bits, limits) for name, limits in taken.items()}
