@@ -68,6 +68,7 @@ def test_smaller_says_what_is_left(layers, channels, groups, context):
     assert f"At most {pruning.LLAMA.speedup(left, context):.2f} times as fast" in picture.said
     assert f"{left.parameters / 1e9:.2f} of 8.03" in picture.said
     parameters, flops, cache = picture.figure.data[0].y
+    assert picture.figure.data[1].y[0] == pytest.approx(layers / 32 * channels)
     assert cache == pytest.approx(100 * layers / 32 * groups / 8)
     assert flops == pytest.approx(100 / pruning.LLAMA.speedup(left, context))
     assert parameters == pytest.approx(100 * left.parameters / pruning.LLAMA.parameters)

@@ -55,7 +55,7 @@ def slopes(temperature: float = 4.0) -> Picture:
             "labels": (TEMPERATURES, np.ones(len(TEMPERATURES))),
         },
         x={"title": "temperature", "type": "log", "range": [0, 1.21], "tickvals": [1, 2, 4, 8, 16]},
-        y={"title": "gradient, labels = 1", "type": "log", "range": [-3, 0.5], "tickvals": [0.001, 0.01, 0.1, 1]},
+        y={"title": "gradient, labels = 1", "type": "log", "range": [-3.5, 0.3], "tickvals": [0.001, 0.01, 0.1, 1]},
         colours={"T² KL": BLUE, "KL alone": RED, "labels": GREY},
         dashed=["labels"],
     )
