@@ -29,9 +29,9 @@ MODELS = {"Llama 3.1 8B": "meta-llama/Llama-3.1-8B-Instruct", "Llama 3.1 70B": "
 _RANGE = [0.9, 6.0]
 #: Where a name stands, for points that lie close together; right of it where none is said.
 _PLACES = {
-    "FP8": "top left", "FP8 blocks": "bottom right", "INT8 W8A16": "bottom left", "LLM.int8()": "bottom left",
-    "Q8_0": "top right", "AWQ": "middle left", "NF4": "middle left", "rounded": "top left", "Q4_K_M": "bottom right",
-    "NVFP4": "top left", "Q4_0": "top right",
+    "FP8": "top left", "FP8 blocks": "bottom left", "INT8 W8A16": "bottom left", "LLM.int8()": "bottom left",
+    "Q8_0": "top right", "AWQ": "middle left", "NF4": "middle left", "rounded": "top left", "GPTQ": "bottom right",
+    "NVFP4": "top left", "Q4_0": "bottom right",
 }  # fmt: skip
 
 
