@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from workbench.theory.serving.batching import Schedule, continuous, static
-from workbench.ui.chart import BLUE, ORANGE
+from workbench.ui.chart import BLUE
 from workbench.ui.learn import Picture, drawing
 
 REQUESTS, MEAN, COLUMNS = 64, 100, 400
@@ -15,6 +15,8 @@ EQUAL, UNIFORM, EXPONENTIAL = "all equal", "evenly from 1 to twice the mean", "m
 SPREADS = [EXPONENTIAL, UNIFORM, EQUAL]
 #: Shades of neighbours in a place, so that one is seen to end and another to begin.
 SHADES = (BLUE, "#7f9af0", "#b3c3f7")
+#: An empty place, paler than what fills one.
+IDLE = "#eec98f"
 #: What a place is where no request, which is a shade from 1 on, is in it.
 OVER, EMPTY = -1, 0
 
@@ -40,10 +42,10 @@ def timetable(places: int = 8, lengths: str = EXPONENTIAL) -> Picture:
         span=(OVER, len(SHADES)),
     )
     ends = np.linspace(0, 1, len(SHADES) + 2)
-    shades = ["rgba(0,0,0,0)", "rgba(217,130,0,0.45)", *SHADES]
+    shades = ["rgba(0,0,0,0)", IDLE, *SHADES]
     figure.data[0].colorscale = [[end, shade] for end, shade in zip(ends, shades, strict=True)]
     drawing.mark(figure, "a request", [None], [None], colour=BLUE)
-    drawing.mark(figure, "an empty place", [None], [None], colour=ORANGE)
+    drawing.mark(figure, "an empty place", [None], [None], colour=IDLE)
     figure.update_layout(margin={"l": 14}, xaxis={"showgrid": False}, yaxis={"showgrid": False})
     waiting, flowing = schedules
     return Picture(

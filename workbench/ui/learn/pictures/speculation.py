@@ -102,7 +102,7 @@ def sequences(checking: str = RIGHT, drafted: int = 2, temperature: float = 1.0,
 @cache
 def _models() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(VOCABULARY)
-    target = 1.5 * rng.normal(size=(VOCABULARY, VOCABULARY))
+    target = rng.normal(size=(VOCABULARY, VOCABULARY))
     return target, target + rng.normal(size=target.shape)
 
 
