@@ -5,7 +5,7 @@ import doctest
 import numpy as np
 import pytest
 import scipy.special
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -22,6 +22,7 @@ def test_the_examples_hold():
     assert doctest.testmod(subject).failed == 0
 
 
+@settings(deadline=None)
 @given(SCORES, st.integers(1, 25))
 def test_it_is_scipys_softmax(scores, block):
     visible = ~np.isneginf(scores).all(axis=1)
@@ -31,6 +32,7 @@ def test_it_is_scipys_softmax(scores, block):
     assert not online_softmax(scores, block)[~visible].any(), "a row hidden whole weighs nothing"
 
 
+@settings(deadline=None)
 @given(SCORES, st.integers(1, 25))
 def test_what_is_kept_at_the_end_is_the_row(scores, block):
     last = trace(scores, block)[-1]
@@ -38,6 +40,7 @@ def test_what_is_kept_at_the_end_is_the_row(scores, block):
     np.testing.assert_array_equal(last.largest, scores.max(axis=1))
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_pieces_may_be_joined_in_any_order_and_grouping(data):
     scores = data.draw(arrays(float, (3, 12), elements=st.floats(-700, 700) | st.just(-np.inf)))

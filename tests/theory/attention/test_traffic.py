@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import InvalidInput
@@ -22,6 +22,7 @@ def test_the_examples_hold():
     assert doctest.testmod(traffic).failed == 0
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 8), st.builds(Tile, st.integers(1, 70), st.integers(1, 70)))
 def test_the_loops_move_what_the_closed_forms_say(tokens, width, tile):
     q, k, v = np.random.default_rng(0).normal(size=(3, tokens, width))
@@ -46,6 +47,7 @@ def test_real_sizes_counted_too():
     assert by_queries.moved == queries_outside(2048, 64, turned(tile))
 
 
+@settings(deadline=None)
 @given(st.integers(8, 256), st.integers(14, 20))
 def test_the_tile_fits_the_fast_memory(width, power):
     """As FlashAttention's block sizes promise, wherever a head's square is small beside the memory."""

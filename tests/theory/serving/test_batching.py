@@ -5,7 +5,7 @@ from collections import deque
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import InvalidInput
@@ -43,6 +43,7 @@ def played(lengths, places, waits_for_all):
     return steps
 
 
+@settings(deadline=None)
 @given(LENGTHS, PLACES)
 def test_it_is_what_playing_step_by_step_gives(lengths, places):
     for schedule, waits in ((static(lengths, places), True), (continuous(lengths, places), False)):
@@ -55,6 +56,7 @@ def test_it_is_what_playing_step_by_step_gives(lengths, places):
         assert schedule.busy_share == pytest.approx(sum(map(len, steps)) / (places * len(steps)))
 
 
+@settings(deadline=None)
 @given(LENGTHS, PLACES)
 def test_no_two_requests_share_a_place(lengths, places):
     for schedule in (static(lengths, places), continuous(lengths, places)):
@@ -67,6 +69,7 @@ def test_no_two_requests_share_a_place(lengths, places):
         assert schedule.place.max() < places
 
 
+@settings(deadline=None)
 @given(LENGTHS, PLACES)
 def test_continuous_is_never_slower_and_within_grahams_bound(lengths, places):
     least = max(max(lengths), -(-sum(lengths) // places))
@@ -76,6 +79,7 @@ def test_continuous_is_never_slower_and_within_grahams_bound(lengths, places):
     assert ours.mean_end <= static(lengths, places).mean_end
 
 
+@settings(deadline=None)
 @given(LENGTHS, PLACES)
 def test_the_simulated_server_takes_as_many_steps(lengths, places):
     """Prompts of one token, a step of a second: the server's clock counts steps."""

@@ -4,7 +4,7 @@ import doctest
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import InvalidInput
@@ -25,6 +25,7 @@ def test_the_examples_hold():
     assert doctest.testmod(drafting).failed == 0
 
 
+@settings(deadline=None)
 @given(SHARES, st.integers(0, 12))
 def test_the_closed_form_is_the_mean_of_the_step(acceptance, drafted):
     """Kept exactly i of k with chance a^i (1 − a), all with a^k; a step emits one more than it keeps."""
@@ -36,6 +37,7 @@ def test_the_closed_form_is_the_mean_of_the_step(acceptance, drafted):
     )
 
 
+@settings(deadline=None)
 @given(SHARES, st.integers(1, 12), st.floats(0, 1))
 def test_the_planner_says_the_same_where_checking_is_free(acceptance, drafted, cost):
     step = np.array([0.05])
@@ -43,6 +45,7 @@ def test_the_planner_says_the_same_where_checking_is_free(acceptance, drafted, c
     assert float(speedup(acceptance, drafted, cost)) == pytest.approx(float(theirs[0]))
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 0.95), st.floats(0.01, 0.99))
 def test_drafting_pays_where_more_is_kept_than_a_draft_costs(acceptance, cost):
     """Leviathan et al., corollary 3.9."""
@@ -54,6 +57,7 @@ def test_drafting_pays_where_more_is_kept_than_a_draft_costs(acceptance, cost):
         assert best == 0
 
 
+@settings(deadline=None)
 @given(st.floats(0, 0.999), st.integers(1, 12))
 def test_the_guides_sum_is_never_more(acceptance, drafted):
     ours, told = float(expected_tokens(acceptance, drafted)), expected_tokens_as_often_told(acceptance, drafted)

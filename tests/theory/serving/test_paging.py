@@ -217,6 +217,7 @@ def test_attention_through_a_table_is_attention():
     np.testing.assert_array_equal(attention(q, *read), attention(q, k, v))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=30), st.integers(1, 64))
 def test_the_waste_of_lengths_is_the_caches_slack(lengths, block_size):
     cache = PagedCache(sum(-(-length // block_size) for length in lengths), block_size)

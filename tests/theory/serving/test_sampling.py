@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -21,6 +21,7 @@ def test_the_examples_hold():
     assert doctest.testmod(sampling).failed == 0
 
 
+@settings(deadline=None)
 @given(LOGITS, st.floats(0.05, 5))
 def test_temperature_is_scipys_softmax_of_what_it_divides(logits, temperature):
     np.testing.assert_allclose(
@@ -28,6 +29,7 @@ def test_temperature_is_scipys_softmax_of_what_it_divides(logits, temperature):
     )
 
 
+@settings(deadline=None)
 @given(LOGITS, st.floats(0.05, 0.99))
 def test_top_p_is_the_smallest_set_that_is_likely_enough(logits, top_p):
     whole = distribution(logits)
