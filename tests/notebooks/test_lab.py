@@ -218,6 +218,27 @@ def test_three_methods_are_chosen_run_and_one_is_cancelled(jupyter: Jupyter, chr
 
 
 @pytest.mark.browser
+def test_a_lesson_moves_in_jupyterlab(jupyter: Jupyter, chromium: BrowserContext) -> None:
+    seen = open_notebook(chromium, jupyter, "learn/quantisers.ipynb")
+    page = seen.page
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    said = page.locator(".wb-caption-said").first
+    said.scroll_into_view_if_needed(timeout=60_000)
+    before = said.inner_text()
+    handle = page.locator(".wb-explorer .noUi-handle").first
+    handle.focus()
+    handle.press("ArrowRight")
+    expect(said).not_to_have_text(before)
+    figure, caption = page.locator(".wb-explorer .js-plotly-plot .main-svg").first, page.locator(".wb-caption").first
+    wait_until(
+        lambda: abs(figure.bounding_box()["width"] - caption.bounding_box()["width"]) < 30, 20, "it fills its place"
+    )
+    assert not seen.elsewhere()
+    page.close()
+
+
+@pytest.mark.browser
 @pytest.mark.environment
 @pytest.mark.timeout(2400)
 @pytest.mark.soak  # nbval runs the same cells among the ordinary tests, and the other notebook's panels run in Lab

@@ -22,7 +22,20 @@ function panel(root, model) {
     problem.hidden = !model.get("problem");
   };
   draw();
-  return listen(model, { "change:said": draw, "change:legend": draw, "change:problem": draw });
+  // plotly measures its place before it has one, and then only when the window changes: JupyterLab gives a figure its
+  // place late, and changes it without the window.
+  let width = 0;
+  const place = new ResizeObserver(() => {
+    if (root.clientWidth === width) return;
+    width = root.clientWidth;
+    for (const wait of [0, 400, 2000]) setTimeout(() => dispatchEvent(new Event("resize")), wait);
+  });
+  place.observe(root);
+  const stop = listen(model, { "change:said": draw, "change:legend": draw, "change:problem": draw });
+  return () => {
+    place.disconnect();
+    stop();
+  };
 }
 
 export default { render: (context) => mount(context, panel) };
