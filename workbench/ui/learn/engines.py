@@ -83,6 +83,7 @@ class EngineChooser(VBox):
             layout=Layout(display="flex", flex_flow="row wrap", grid_gap="2px 18px", margin="0 0 6px"),
         )
         super().__init__([row, self.verdicts])
+        self.add_class("wb-explorer")  # looks like the other pictures' controls
         self._moved(None)
 
     def __repr__(self) -> str:
