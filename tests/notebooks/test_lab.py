@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from browser import free_port
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 from visiting import Visit, wait_until
 
 from workbench import builtin
@@ -231,9 +231,13 @@ def test_a_lesson_moves_in_jupyterlab(jupyter: Jupyter, chromium: BrowserContext
     handle.press("ArrowRight")
     expect(said).not_to_have_text(before)
     figure, caption = page.locator(".wb-explorer .js-plotly-plot .main-svg").first, page.locator(".wb-caption").first
-    wait_until(
-        lambda: abs(figure.bounding_box()["width"] - caption.bounding_box()["width"]) < 30, 20, "it fills its place"
-    )
+    expect(figure).to_be_visible(timeout=60_000)
+
+    def width(part: Locator) -> float:
+        box = part.bounding_box()
+        return box["width"] if box else 0.0
+
+    wait_until(lambda: abs(width(figure) - width(caption)) < 30, 40, "it fills its place")
     assert not seen.elsewhere()
     page.close()
 

@@ -23,12 +23,12 @@ function panel(root, model) {
   };
   draw();
   // plotly measures its place before it has one, and then only when the window changes: JupyterLab gives a figure its
-  // place late, and changes it without the window.
+  // place late, later still on a slow machine, and changes it without the window.
   let width = 0;
   const place = new ResizeObserver(() => {
     if (root.clientWidth === width) return;
     width = root.clientWidth;
-    for (const wait of [0, 400, 2000]) setTimeout(() => dispatchEvent(new Event("resize")), wait);
+    for (const wait of [0, 400, 2000, 8000, 20000]) setTimeout(() => dispatchEvent(new Event("resize")), wait);
   });
   place.observe(root);
   const stop = listen(model, { "change:said": draw, "change:legend": draw, "change:problem": draw });
