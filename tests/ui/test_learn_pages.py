@@ -25,7 +25,7 @@ def open_lesson(app: App, chromium: BrowserContext):
         page = chromium.new_page()
         opened.append(page)
         seen = Visit(page).watch()
-        page.goto(app.address(path))
+        page.goto(app.address(path), timeout=120_000)  # all its cells run first, in a kernel that starts with the visit
         return seen
 
     yield visit
@@ -54,7 +54,7 @@ def test_the_contents_lead_to_a_lesson(open_lesson: Callable[[str], Visit]) -> N
 def test_a_lesson_is_drawn_whole(name: str, open_lesson: Callable[[str], Visit]) -> None:
     seen = open_lesson(f"learn/{name}")
     page = seen.page
-    expect(page.locator(".wb")).to_have_count(widgets(name), timeout=60_000)
+    expect(page.locator(".wb")).to_have_count(widgets(name), timeout=120_000)
     text = page.locator("main").inner_text()
     assert "$$" not in text
     formulas = page.evaluate("[...document.querySelectorAll('math')].map((e) => e.textContent)")
